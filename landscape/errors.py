@@ -1,0 +1,47 @@
+"""What goes wrong, in one line each: what, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["FailedRun", "IncompleteRun", "InputError", "LandscapeError", "nearest"]
+
+
+class LandscapeError(Exception):
+    """The base of every error this package raises on purpose.
+
+    `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+
+class FailedRun(LandscapeError):
+    """A check failed, or the computation did: exit code 1."""
+
+
+class InputError(LandscapeError, ValueError):
+    """Wrong usage or unusable input; nothing was written: exit code 2."""
+
+    exit_code = 2
+
+
+class IncompleteRun(LandscapeError):
+    """The file is valid but unfinished; the same command goes on: exit code 3."""
+
+    exit_code = 3
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word closest to `word`.
+
+    >>> nearest("filtre", ["filter", "layer"])
+    'did you mean "filter"? (one of: filter, layer)'
+    >>> nearest("q", ["filter", "layer"])
+    'one of: filter, layer'
+    """
+    choices = list(known)
+    listing = f"one of: {', '.join(choices)}"
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f'did you mean "{close[0]}"? ({listing})' if close else listing
