@@ -1,0 +1,41 @@
+"""Loss landscapes of PyTorch models: lines and planes through weight space, measured right and drawn honestly.
+
+    problem = landscape.Problem(model, nn.CrossEntropyLoss(), data={"train": dataset})
+    surface = landscape.surface(problem, x=(-1, 1, 51), y=(-1, 1, 51), to="net.h5")
+    landscape.plotting.relief(surface)
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+
+from landscape.errors import FailedRun, InputError, LandscapeError
+from landscape.problem import Problem
+from landscape.surface import Surface
+
+# `surface` and `line` come after every import of the module landscape.surface, whose name the function takes over.
+from landscape.sweep import line, surface
+
+__all__ = ["FailedRun", "InputError", "LandscapeError", "Problem", "Surface", "line", "measure", "plotting", "read", "surface", "zoo"]
+
+from landscape.measures import measure
+
+
+def read(path: str | os.PathLike[str]) -> Surface:
+    """Read a surface file.
+
+    Raises:
+        InputError: when it is missing, damaged, of another kind, or of a newer format.
+    """
+    from landscape import store
+
+    return store.read(path)
+
+
+def __getattr__(name: str) -> ModuleType:
+    # The figures need matplotlib and the zoo its data; neither is loaded before it is used.
+    if name in ("plotting", "zoo"):
+        return importlib.import_module(f"landscape.{name}")
+    raise AttributeError(f"module 'landscape' has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["FailedRun", "IncompleteRun", "InputError", "LandscapeError", "nearest"]
+__all__ = ["FailedRun", "InputError", "LandscapeError", "nearest"]
 
 
 class LandscapeError(Exception):
@@ -25,12 +25,6 @@ class InputError(LandscapeError, ValueError):
     """Wrong usage or unusable input; nothing was written: exit code 2."""
 
     exit_code = 2
-
-
-class IncompleteRun(LandscapeError):
-    """The file is valid but unfinished; the same command goes on: exit code 3."""
-
-    exit_code = 3
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,108 @@
+"""Checkpoints: files, modules and state dicts of one architecture, read into weights without running anybody's code."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.weights import Weights, read, strip_prefix, unwrap
+
+__all__ = ["Checkpoint", "name_of", "weights_of"]
+
+Checkpoint = str | os.PathLike[str] | nn.Module | Mapping[str, Any]
+
+_KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
+
+
+def name_of(checkpoint: Checkpoint | None, default: str) -> str:
+    """What to call a checkpoint: a file's name, or `default`."""
+    return Path(checkpoint).name if isinstance(checkpoint, str | os.PathLike) else default
+
+
+def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:
+    """The weights in a checkpoint, fitted to a module's names, shapes and types; the module's own for None.
+
+    A file may hold a state dict, or a dict with one under `state_dict`, `model_state_dict`, `model`, `net` or `weights`,
+    in today's or the legacy format; it is read with `weights_only=True`, so that nothing in it runs.
+
+    Raises:
+        InputError: when the file is missing, damaged or holds code, or when a parameter is missing, left over or of another shape
+            (the first one is named).
+    """
+    if checkpoint is None:
+        return read(module)
+    if isinstance(checkpoint, nn.Module):
+        state: Mapping[str, Any] = unwrap(checkpoint).state_dict()
+        place = type(checkpoint).__name__
+    elif isinstance(checkpoint, Mapping):
+        state, place = checkpoint, "the state dict"
+    else:
+        place = os.fspath(checkpoint)
+        state = _load(Path(place))
+    return _fit(_state_dict(state, place), module, place)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; give the path of a file written by torch.save")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, not a checkpoint; give the path of a file written by torch.save")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise InputError(
+                f"{path}: holds pickled code, which is never run; save plain tensors with torch.save(model.state_dict(), path)"
+            ) from error
+        raise InputError(f"{path}: not a checkpoint, or damaged; write it with torch.save(model.state_dict(), path)") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read; check its permissions") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, TypeError, IndexError, UnicodeError) as error:
+        raise InputError(f"{path}: not a checkpoint, or truncated; write it again with torch.save") from error
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"{path}: holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")
+    return loaded
+
+
+def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Tensor]:
+    for key in _KEYS:
+        inner = state.get(key)
+        if isinstance(inner, Mapping) and inner:
+            state = inner
+            break
+    tensors = {strip_prefix(str(name)): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"{place}: holds no tensors by name; save model.state_dict(), alone or under the key state_dict")
+    return tensors
+
+
+def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
+    private = copy.deepcopy(unwrap(module))
+    expected = private.state_dict()
+    model = type(private).__name__
+    for name, value in expected.items():
+        if name not in state:
+            if name.endswith("num_batches_tracked"):
+                continue
+            raise InputError(f"{place}: lacks {name}, which the model {model} has; is it a checkpoint of another architecture?")
+        if isinstance(value, Tensor) and state[name].shape != value.shape:
+            raise InputError(
+                f"{place}: {name} has shape {tuple(state[name].shape)}, the model {model} wants {tuple(value.shape)}; "
+                "is it a checkpoint of another architecture?"
+            )
+    left_over = next((name for name in state if name not in expected), None)
+    if left_over is not None:
+        raise InputError(f"{place}: holds {left_over}, which the model {model} lacks; is it a checkpoint of another architecture?")
+    try:
+        private.load_state_dict({**expected, **state})
+    except RuntimeError as error:
+        raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
+    return read(private)

@@ -1,0 +1,66 @@
+"""The plain way to measure a model's loss, for checking the engine: one loop, contiguous tensors, sums in Python."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+
+from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, recalibrate
+from landscape.objective.sample import Sample
+from landscape.problem import Problem
+from landscape.problem.data import Batch, Examples, map_tensors
+from landscape.weights import Weights, unwrap
+
+__all__ = ["measure_apart"]
+
+_BATCH_SIZE = 100  # on purpose another one than the engine's
+
+
+def measure_apart(
+    problem: Problem,
+    weights: Weights,
+    samples: Sequence[Sample],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    calibration: Examples | None = None,
+) -> dict[str, float]:
+    """A model's own metrics over some samples, by name `<split>_<metric>`, in full precision.
+
+    Nothing of the engine is used: no subspace, no memory layout, no running sums, another batch size.
+    """
+    model = copy.deepcopy(unwrap(problem.model)).to(device=device, dtype=dtype).eval()
+    loss = problem.loss.to(device, dtype)
+
+    def prepared(batch: Batch) -> Batch:
+        return map_tensors(lambda t: t.to(device, dtype) if t.is_floating_point() else t.to(device), batch)
+
+    result: dict[str, float] = {}
+    with torch.no_grad():
+        named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        for name, tensor in weights.items():
+            named[name].copy_(tensor)
+        if calibration is not None:
+            n = min(CALIBRATION_EXAMPLES, calibration.size)
+            starts = range(0, n, CALIBRATION_BATCH)
+            batches = (prepared(calibration.batch(start, min(start + CALIBRATION_BATCH, n))) for start in starts)
+            recalibrate(model, batches, lambda net, batch: loss(net, batch, CALIBRATION_BATCH))
+        for sample in samples:
+            parts: dict[str, tuple[list[float], list[float]]] = {}
+            step = _BATCH_SIZE if problem.loss.per_example else sample.size
+            for start in range(0, sample.size, step):
+                stop = min(start + step, sample.size)
+                for metric, (sums, shares) in loss(model, prepared(sample.examples.batch(start, stop)), stop - start).items():
+                    above, below = parts.setdefault(metric, ([], []))
+                    above.append(float(sums.double().sum()))
+                    below.append(float(stop - start) if shares is None else float(shares.double().sum()))
+            for metric, (above, below) in parts.items():
+                result[f"{sample.split}_{metric}"] = _ratio(above, below)
+    return result
+
+
+def _ratio(above: list[float], below: list[float]) -> float:
+    total = math.fsum(below)
+    return sum(above) / total if total else math.nan

@@ -1,0 +1,9 @@
+"""A problem: a model, its loss and its data, as every computation takes them."""
+
+from __future__ import annotations
+
+from landscape.problem.data import Examples
+from landscape.problem.losses import PerExample, Sums
+from landscape.problem.problem import Problem, resolve
+
+__all__ = ["Examples", "PerExample", "Problem", "Sums", "resolve"]

@@ -1,0 +1,136 @@
+"""Examples: one split of the data, read once and in order, digested, and handed out in batches of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+
+from landscape.errors import InputError
+from landscape.weights import digest
+
+__all__ = ["Batch", "Examples", "map_tensors"]
+
+Batch = Any  # a tensor, or a tuple or dict of batches; axis 0 of every tensor counts examples
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """One split: tensors whose axis 0 counts examples, in the structure the model's batches have."""
+
+    split: str
+    tensors: Batch
+
+    @classmethod
+    def read(cls, split: str, source: Any) -> Examples:
+        """Read a split once, in its order.
+
+        Args:
+            split: its name.
+            source: a tensor, a tuple or dict of tensors, a map-style Dataset, or an iterable of batches.
+
+        Raises:
+            InputError: when it is empty, of another kind, or when its parts count different numbers of examples.
+        """
+        tensors = _read(split, source)
+        sizes = {len(tensor) if tensor.dim() else 0 for tensor in _flatten(tensors).values()}
+        if not sizes or sizes == {0}:
+            raise InputError(f'the data split "{split}" is empty; give it at least one example')
+        if len(sizes) > 1:
+            raise InputError(f'the parts of data split "{split}" differ in length ({sorted(sizes)}); axis 0 of each tensor counts examples')
+        return cls(split, tensors)
+
+    @property
+    def size(self) -> int:
+        return len(next(iter(_flatten(self.tensors).values())))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of all examples in order; equal data have equal digests on every machine."""
+        return digest(_flatten(self.tensors))
+
+    def select(self, indices: np.ndarray | None) -> Examples:
+        """The examples at some indices `(n,)`, in that order; all of them for None."""
+        if indices is None:
+            return self
+        chosen = torch.from_numpy(np.asarray(indices, dtype=np.int64))
+        return Examples(self.split, map_tensors(lambda tensor: tensor[chosen], self.tensors))
+
+    def batch(self, start: int, stop: int) -> Batch:
+        """The examples from `start` to `stop`, as the model takes them."""
+        return map_tensors(lambda tensor: tensor[start:stop], self.tensors)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+    """Apply a function to each tensor of a batch, keeping its structure."""
+    if isinstance(batch, Tensor):
+        return function(batch)
+    if isinstance(batch, Mapping):
+        return {key: map_tensors(function, value) for key, value in batch.items()}
+    return tuple(map_tensors(function, value) for value in batch)
+
+
+def _flatten(batch: Batch, prefix: str = "") -> dict[str, Tensor]:
+    if isinstance(batch, Tensor):
+        return {prefix: batch}
+    items: Iterable[tuple[Any, Any]] = batch.items() if isinstance(batch, Mapping) else enumerate(batch)
+    return {name: tensor for key, value in items for name, tensor in _flatten(value, f"{prefix}/{key}").items()}
+
+
+def _read(split: str, source: Any) -> Batch:
+    if isinstance(source, TensorDataset):
+        return tuple(tensor.detach() for tensor in source.tensors)
+    if isinstance(source, Tensor | np.ndarray | Mapping) or _is_tuple_of_tensors(source):
+        return _tensors(split, source)
+    if isinstance(source, Dataset) and hasattr(source, "__len__") and not isinstance(source, DataLoader):
+        source = _chunks(source)
+    if not isinstance(source, Iterable) or isinstance(source, str):
+        raise InputError(
+            f'the data split "{split}" is a {type(source).__name__}; give tensors, a tuple or dict of tensors, a Dataset, or an iterable of batches'
+        )
+    batches = [_tensors(split, batch) for batch in source]
+    if not batches:
+        raise InputError(f'the data split "{split}" is empty; give it at least one example')
+    return _join(split, batches)
+
+
+def _is_tuple_of_tensors(source: Any) -> bool:
+    return isinstance(source, tuple) and all(isinstance(part, Tensor | np.ndarray | Mapping | tuple) for part in source)
+
+
+def _chunks(dataset: Dataset[Any]) -> Iterable[Batch]:
+    n = len(dataset)  # type: ignore[arg-type]  # checked by the caller
+    for start in range(0, n, 1024):
+        yield default_collate([dataset[i] for i in range(start, min(start + 1024, n))])
+
+
+def _tensors(split: str, batch: Any) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch.detach().cpu()
+    if isinstance(batch, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(batch))
+    if isinstance(batch, Mapping):
+        return {key: _tensors(split, value) for key, value in batch.items()}
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return tuple(_tensors(split, value) for value in batch)
+    raise InputError(f'the data split "{split}" holds a {type(batch).__name__} where a tensor is expected; let its batches be tensors, tuples or dicts')
+
+
+def _join(split: str, batches: list[Batch]) -> Batch:
+    first = batches[0]
+    try:
+        if isinstance(first, Tensor):
+            return torch.cat(batches)
+        if isinstance(first, Mapping):
+            return {key: _join(split, [batch[key] for batch in batches]) for key in first}
+        return tuple(_join(split, list(parts)) for parts in zip(*batches, strict=True))
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'the batches of data split "{split}" do not fit together ({str(error).splitlines()[0]}); pad the examples to one shape'
+        ) from error

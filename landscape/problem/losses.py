@@ -1,0 +1,146 @@
+"""Losses by example: what a criterion or a loss function says of one batch, as sums and weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.problem.data import Batch
+
+__all__ = ["Loss", "PerExample", "Sums", "apply"]
+
+Loss = nn.Module | Callable[[nn.Module, Batch], Any]
+Sums = dict[str, tuple[Tensor, Tensor | None]]  # metric -> per example (sums, weights), each `(n,)`; weights None: 1 each
+
+_IN_NATS = (nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.KLDivLoss, nn.PoissonNLLLoss)
+_FIX = "return one loss per example, for instance with reduction='none', or say Problem(..., per_example=False)"
+
+
+class PerExample:
+    """A loss by example: `(model, batch) -> {"loss": (sums, weights), ...}`, the mean being Σ sums / Σ weights.
+
+    A torch.nn criterion's reduction is taken over, batches then being `(inputs, targets)`; accuracy is added for class targets.
+    A function `loss(model, batch)` gives a tensor `(n,)`, or a dict of such tensors with the key `loss`; an item may be (sums, weights).
+    """
+
+    def __init__(self, loss: Loss, per_example: bool = True) -> None:
+        self.per_example = per_example
+        self.criterion: nn.Module | None = None
+        if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
+            self.criterion = copy.deepcopy(loss)
+            self.reduction = str(loss.reduction)
+            self.criterion.reduction = "none"
+        elif callable(loss):
+            self.function = loss
+        else:
+            raise InputError(f"the loss is a {type(loss).__name__}; give a torch.nn criterion or a function loss(model, batch)")
+
+    def unit(self, metric: str) -> str:
+        """The unit of a metric: nats for the likelihoods of torch.nn, a loss function's own word in its attribute `units`, else none."""
+        if metric == "accuracy":
+            return "fraction"
+        if self.criterion is not None:
+            return "nat" if isinstance(self.criterion, _IN_NATS) else ""
+        units = getattr(self.function, "units", {})
+        return str(units.get(metric, "")) if isinstance(units, Mapping) else ""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> PerExample:
+        """A private copy whose own tensors (class weights and the like) are on the device and of the type computed in."""
+        moved = copy.deepcopy(self)
+        if moved.criterion is not None:
+            moved.criterion.to(device=device, dtype=dtype)
+        elif isinstance(moved.function, nn.Module):
+            moved.function.to(device=device, dtype=dtype)
+        return moved
+
+    def __call__(self, model: nn.Module, batch: Batch, size: int) -> Sums:
+        """The sums and weights of each of the `size` examples in a batch.
+
+        Raises:
+            InputError: when the loss is a scalar, or not one number for each example.
+        """
+        if self.criterion is not None:
+            return self._criterion(self.criterion, model, batch)
+        result = self.function(model, batch)
+        metrics = result if isinstance(result, Mapping) else {"loss": result}
+        if "loss" not in metrics:
+            raise InputError(f'the loss function returned a dict without the key "loss", only {sorted(map(str, metrics))}')
+        return {str(name): self._item(str(name), value, size) for name, value in metrics.items()}
+
+    def _item(self, name: str, value: Any, size: int) -> tuple[Tensor, Tensor | None]:
+        sums, weights = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+        for part in (sums, weights):
+            if part is None:
+                continue
+            if not isinstance(part, Tensor):
+                raise InputError(f"the loss function returned a {type(part).__name__} as {name}, not a tensor; {_FIX}")
+            if part.dim() == 0 and not self.per_example:
+                continue
+            if part.dim() == 0:
+                raise InputError(f"the loss function returned a scalar as {name}; {_FIX}")
+            if part.shape != (size,):
+                raise InputError(f"the loss function returned {name} of shape {tuple(part.shape)} for {size} examples, not ({size},); {_FIX}")
+        if not self.per_example and sums.dim() == 0:
+            return sums * size, torch.full_like(sums, size)
+        return sums, weights
+
+    def _criterion(self, criterion: nn.Module, model: nn.Module, batch: Batch) -> Sums:
+        inputs, targets = _pair(batch)
+        outputs = apply(model, inputs)
+        losses = criterion(outputs, targets)
+        if not isinstance(losses, Tensor) or losses.dim() == 0:
+            raise InputError(f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)")
+        kept = _kept(criterion, targets)
+        metrics: Sums = {"loss": self._reduce(criterion, losses, targets, kept)}
+        if kept is not None:
+            right = (outputs.argmax(dim=1) == targets) & kept
+            metrics["accuracy"] = (_flat_sum(right), _flat_sum(kept)) if targets.dim() > 1 or not kept.all() else (right.double(), None)
+        return metrics
+
+    def _reduce(self, criterion: nn.Module, losses: Tensor, targets: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The criterion's own mean over a batch, taken apart by example."""
+        class_weights = getattr(criterion, "weight", None)
+        sums = _flat_sum(losses)
+        if self.reduction in ("sum", "batchmean"):
+            return sums, None
+        if kept is not None and (class_weights is not None or losses.dim() > 1 or not kept.all()):
+            share = kept.double()
+            if class_weights is not None:
+                share = share * class_weights[torch.where(kept, targets, torch.zeros_like(targets))].double()
+            return sums, _flat_sum(share)
+        if losses.dim() > 1:
+            return sums, torch.full_like(sums, losses[0].numel())
+        return sums, None
+
+
+def apply(model: nn.Module, inputs: Batch) -> Tensor:
+    """The model's output: a tuple of inputs is spread over its arguments, a dict over its keywords."""
+    if isinstance(inputs, Tensor):
+        outputs = model(inputs)
+    else:
+        outputs = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+    if not isinstance(outputs, Tensor):
+        raise InputError(f"the model returns a {type(outputs).__name__}, a criterion wants a tensor; give a function loss(model, batch) instead")
+    return outputs
+
+
+def _pair(batch: Batch) -> tuple[Batch, Tensor]:
+    if not (isinstance(batch, tuple) and len(batch) == 2 and isinstance(batch[1], Tensor)):
+        raise InputError("a criterion wants batches (inputs, targets); give a function loss(model, batch) for other batches")
+    return batch[0], batch[1]
+
+
+def _kept(criterion: nn.Module, targets: Tensor) -> Tensor | None:
+    """Which class targets count, by `ignore_index`; None where targets are not classes."""
+    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss) or targets.is_floating_point():
+        return None
+    return targets != criterion.ignore_index
+
+
+def _flat_sum(values: Tensor) -> Tensor:
+    return values.double().flatten(1).sum(dim=1) if values.dim() > 1 else values.double()

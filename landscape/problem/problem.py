@@ -1,0 +1,138 @@
+"""Problem: the model, the loss and the data splits; and finding one by its import string."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from landscape.errors import InputError, LandscapeError, nearest
+from landscape.problem.data import Batch, Examples, map_tensors
+from landscape.problem.losses import Loss, PerExample, apply
+
+__all__ = ["Problem", "resolve"]
+
+
+class Problem:
+    """A model, its loss and its data.
+
+    Args:
+        model: any module; it is never changed.
+        loss: a torch.nn criterion (its reduction is taken over; batches are `(inputs, targets)`; accuracy is added for class targets),
+            or a function `loss(model, batch)` that returns a tensor `(n,)` of losses by example, or a dict of such tensors with the
+            key `loss`, the others becoming metrics. An item may be a pair `(sums, weights)` by example: the value is Σ sums / Σ weights.
+        data: split name → a tensor, a tuple or dict of tensors (axis 0 counts examples), a map-style Dataset, or an iterable of batches.
+            Each split is read once, in order, when it is first needed.
+        per_example: False accepts a loss that is a scalar for each batch; then there is no standard error and no tolerance.
+        name: what files and figures call it.
+
+    Raises:
+        InputError: when model, loss or data are of another kind.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, data: Mapping[str, Any], per_example: bool = True, name: str | None = None
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
+        if not isinstance(data, Mapping) or not data:
+            raise InputError('the data are a mapping from split names to examples, for instance {"train": dataset}')
+        lazy = next((n for n, p in model.named_parameters() if isinstance(p, nn.parameter.UninitializedParameter)), None)
+        if lazy is not None:
+            raise InputError(f"the model's parameter {lazy} has no shape yet; run one batch through the model first")
+        for split in data:
+            if not isinstance(split, str) or not split.isidentifier():
+                raise InputError(f"a data split's name is a word such as train or test, not {split!r}")
+        self.model = model
+        self.loss = PerExample(loss, per_example)
+        self.data = dict(data)
+        self.name = name or type(model).__name__
+        self._read: dict[str, Examples] = {}
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the data splits."""
+        return list(self.data)
+
+    def examples(self, split: str) -> Examples:
+        """One split, read at the first call.
+
+        Raises:
+            InputError: for an unknown or empty split, data of another kind, or class targets the model has no output for.
+        """
+        if split not in self.data:
+            raise InputError(f'no data split "{split}": {nearest(split, self.data)}')
+        if split not in self._read:
+            examples = Examples.read(split, self.data[split])
+            self._check_targets(examples)
+            self._read[split] = examples
+        return self._read[split]
+
+    def _check_targets(self, examples: Examples) -> None:
+        """Find labels out of range here, where they can be named, and not inside a GPU kernel."""
+        criterion, tensors = self.loss.criterion, examples.tensors
+        if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss) or not isinstance(tensors, tuple) or len(tensors) != 2:
+            return
+        targets = tensors[1]
+        if not isinstance(targets, torch.Tensor) or targets.is_floating_point():
+            return
+        kept = targets[targets != criterion.ignore_index]
+        n_classes = _output_width(self.model, examples.batch(0, 1)[0])
+        wrong = kept[(kept < 0) | (kept >= n_classes)]
+        if wrong.numel():
+            raise InputError(
+                f'the data split "{examples.split}" has the label {int(wrong[0])}, the model has {n_classes} classes '
+                f"(0 to {n_classes - 1}); count labels from 0, or set the criterion's ignore_index"
+            )
+
+
+def _output_width(model: nn.Module, inputs: Batch) -> int:
+    """The size of axis 1 of the model's output for one example: how many classes it tells apart."""
+    private = copy.deepcopy(model).eval()
+    place = next(private.parameters(), torch.zeros(()))
+    with torch.no_grad():
+        outputs = apply(private, map_tensors(lambda t: t.to(place) if t.is_floating_point() else t.to(place.device), inputs))
+    return int(outputs.shape[1])
+
+
+def resolve(text: str) -> Problem:
+    """The problem an import string `package.module:factory` names; the factory is called without arguments.
+
+    Raises:
+        InputError: when the module or factory is missing, is not callable, fails, or returns something else.
+    """
+    module_name, _, attribute = text.partition(":")
+    if not module_name or not attribute:
+        raise InputError(f'"{text}" is not package.module:factory')
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise InputError(f'no module "{module_name}" here or among the installed packages; run from its folder or set PYTHONPATH') from error
+        raise InputError(f'importing "{module_name}" failed: {error}') from error
+    except Exception as error:
+        raise InputError(f'importing "{module_name}" failed: {type(error).__name__}: {error}') from error
+    factory = getattr(module, attribute, None)
+    if factory is None:
+        public = [name for name in vars(module) if not name.startswith("_") and callable(getattr(module, name))]
+        raise InputError(f'"{module_name}" has no "{attribute}": {nearest(attribute, public)}')
+    if not callable(factory):
+        raise InputError(f'"{text}" is a {type(factory).__name__}, not a function that returns a landscape.Problem')
+    try:
+        problem = factory()
+    except LandscapeError:
+        raise
+    except Exception as error:
+        raise InputError(f'"{text}" failed: {type(error).__name__}: {error}') from error
+    if not isinstance(problem, Problem):
+        raise InputError(f'"{text}" returned a {type(problem).__name__}, not a landscape.Problem')
+    problem.name = text
+    return problem

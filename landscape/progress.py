@@ -1,0 +1,69 @@
+"""What a run says while it computes: notes, and a bar with the time left."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+__all__ = ["Progress", "duration"]
+
+
+class Progress:
+    """Notes and a progress bar on standard error; silent when `quiet`, as on every rank but the root."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: object | None = None
+
+    def note(self, text: str) -> None:
+        """Say one line, above the bar where there is one."""
+        if self._quiet:
+            return
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
+
+    def start(self, total: int, done: int = 0, unit: str = "points", text: str = "") -> None:
+        """Begin a bar of `total` steps, `done` of them behind us."""
+        from tqdm import tqdm
+
+        self.close()
+        seconds = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+        self._bar = tqdm(
+            total=total, initial=done, unit=unit, unit_scale=False, desc=text or None, disable=self._quiet, mininterval=seconds,
+            file=sys.stderr, dynamic_ncols=True, smoothing=0.05, delay=0.5,
+        )  # fmt: skip
+
+    def advance(self, steps: int = 1, text: str | None = None) -> None:
+        """Move the bar on, with a word about where it stands."""
+        from tqdm import tqdm
+
+        if isinstance(self._bar, tqdm):
+            if text:
+                self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(steps)
+
+    def close(self) -> None:
+        """End the bar."""
+        from tqdm import tqdm
+
+        if isinstance(self._bar, tqdm):
+            self._bar.close()
+        self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> duration(0.41), duration(75), duration(1080), duration(9000)
+    ('0.41 s', '75 s', '18 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,109 @@
+"""The sweep: a line or a plane measured over its grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from landscape.checkpoint import Checkpoint
+from landscape.grid import AxisLike
+from landscape.problem import Problem
+from landscape.surface import Surface
+from landscape.sweep.loop import run
+from landscape.sweep.options import Options
+from landscape.sweep.plan import Geometry, plan_line, plan_surface
+
+__all__ = ["Options", "line", "surface"]
+
+
+def line(
+    problem: Problem,
+    start: Checkpoint | None = None,
+    end: Checkpoint | None = None,
+    *,
+    x: AxisLike | None = None,
+    seed: int = 0,
+    seeds: Sequence[int] | None = None,
+    normalize: str | None = None,
+    ignore: str | Sequence[str] | None = None,
+    only: str | None = None,
+    directions: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Surface:
+    """Measure a problem along a line: from one checkpoint to another, or from one along random directions.
+
+    With `end`, the points are (1 − a)·θ_start + a·θ_end (Goodfellow, Vinyals and Saxe 2015), running statistics moving along;
+    without, θ_start + a·δ with a filter-normalized Gaussian δ (Li et al. 2018, sec. 4).
+
+    Args:
+        problem: model, loss and data.
+        start: a checkpoint file, module or state dict; the problem's own model by default.
+        end: the other end.
+        x: (start, stop, n) or explicit coordinates `(n,)`; (-0.5, 1.5, 401) between checkpoints, else (-1, 1, 51).
+        seed: of the random direction and of a random sample of examples.
+        seeds: several random directions, measured one after the other into one surface with axes x and seed.
+        normalize: filter, layer, weight, model, unit-filter, unit-layer or none.
+        ignore: what stays fixed: bias, norm, both (the default for random directions) or none.
+        only: a glob; these parameters alone move, whether they require gradients or not.
+        directions: a file that holds the direction to use.
+        **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, level, to,
+            save_directions, overwrite, time_limit, yes, quiet, command.
+
+    Returns:
+        The surface; with a time limit it may be incomplete.
+
+    Raises:
+        InputError: for input that cannot be used; nothing is written then.
+        FailedRun: when the computation fails; what was measured is in the file.
+    """
+    asked = Options.of(options)
+    geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
+    return run(lambda: plan_line(problem, start, end, x, seeds, geometry), asked)
+
+
+def surface(
+    problem: Problem,
+    start: Checkpoint | None = None,
+    end_x: Checkpoint | None = None,
+    end_y: Checkpoint | None = None,
+    *,
+    x: AxisLike | None = None,
+    y: AxisLike | None = None,
+    orthogonalize: bool = False,
+    seed: int = 0,
+    normalize: str | None = None,
+    ignore: str | Sequence[str] | None = None,
+    only: str | None = None,
+    directions: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Surface:
+    """Measure a problem over a plane: two random directions around one checkpoint, or the plane through three.
+
+    The points are θ* + a·δ + b·η (Li et al. 2018, eq. 1); with three checkpoints A, B, C it is δ = B − A and η = C − A.
+
+    Args:
+        problem: model, loss and data.
+        start: the origin: a checkpoint file, module or state dict; the problem's own model by default.
+        end_x: the checkpoint at (1, 0).
+        end_y: the checkpoint at (0, 1).
+        x: (start, stop, n) or explicit coordinates `(n,)`; (-1, 1, 51), through checkpoints (-0.5, 1.5, 51).
+        y: likewise.
+        orthogonalize: replace η by its part orthogonal to δ; marks keep the models' true places.
+        seed: of the random directions and of a random sample of examples.
+        normalize: filter, layer, weight, model, unit-filter, unit-layer or none.
+        ignore: what stays fixed: bias, norm, both (the default for random directions) or none.
+        only: a glob; these parameters alone move, whether they require gradients or not.
+        directions: a file that holds the directions to use.
+        **options: as for `line`.
+
+    Returns:
+        The surface, indexed [x, y]; with a time limit it may be incomplete.
+
+    Raises:
+        InputError: for input that cannot be used; nothing is written then.
+        FailedRun: when the computation fails; what was measured is in the file.
+    """
+    asked = Options.of(options)
+    geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
+    return run(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked)

@@ -1,0 +1,113 @@
+"""The self-check: the engine's values at the models in the plane against the models' own losses, and one point twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from landscape.objective import Engine, Measurement, Objective, Sample, measure_apart
+from landscape.problem import Examples
+from landscape.surface import Point, Surface
+from landscape.sweep.plan import Model, Plan
+
+__all__ = ["SelfCheck", "check_models", "nan_counts"]
+
+# How far the engine may be from the plain loop, as (relative, absolute in nats). Both add rounding errors of the same size in
+# another order: some hundred operations deep, they differ by about 1e-6 of the loss, and where the loss is far below 1 by the
+# rounding of logits of size 10. The lossy types have units of rounding of 2^-11 and 2^-8.
+_ALLOWED = {"fp64": (1e-10, 1e-12), "fp32": (1e-5, 1e-6), "tf32": (1e-2, 1e-3), "bf16": (3e-2, 3e-3)}
+_IN_PLANE = 1e-5  # a model lies in the plane when its distance is below this share of its distance from the origin
+
+
+@dataclass
+class SelfCheck:
+    """What the check found: marks for the file, its attributes, the measured points by coordinates, and what to tell the user."""
+
+    points: list[Point] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    measured: dict[tuple[float, ...], Measurement] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+
+def check_models(plan: Plan, objective: Objective, samples: Sequence[Sample], calibration: Examples | None) -> SelfCheck:
+    """Measure each model that lies in the plane apart and through the engine, the origin twice, and compare.
+
+    Where running statistics stay frozen at the origin's, another model's own loss is no check of the engine, and is only marked.
+    """
+    engine, check = objective.engine, SelfCheck()
+    for model in plan.models:
+        coordinates, lies_in = _place(plan, model)
+        if not lies_in:
+            continue
+        weights, apart = model.weights, _apart(plan, model, engine, samples, calibration)
+        at_origin = not any(coordinates)
+        check.points.append(Point(model.name, coordinates[:2] if plan.n_draws == 1 else coordinates[:1], apart))
+        if not at_origin and engine.bn == "frozen" and _other_statistics(plan, weights):
+            check.attributes[f"{model.name}_compared"] = "no: running statistics stay at the origin's"
+            continue
+        measured = objective.measure(coordinates)
+        if at_origin:
+            measured = _repeat(check, objective, coordinates, measured)
+            if not engine.tolerance:
+                check.measured[coordinates] = measured
+        _compare(check, "origin" if at_origin else model.name, measured, apart, engine.precision)
+    check.attributes["passed"] = int(not check.complaints)
+    return check
+
+
+def nan_counts(surface: Surface) -> dict[str, int]:
+    """How many measured values are not finite, by metric, where there are any; and their sum as `nan_count`."""
+    counts = {key: int((~np.isfinite(surface.values[key][surface.done[key]])).sum()) for key in surface.metrics}
+    return {"nan_count": sum(counts.values()), **{f"nan_count_{key}": count for key, count in counts.items() if count}}
+
+
+def _place(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
+    origin = plan.models[0]
+    n = len(plan.subspace.directions)
+    if model is origin:
+        return (0.0,) * n, True
+    parameters = plan.parameters_of(model.weights)
+    coordinates, distance = plan.subspace.project(parameters)
+    length = math.sqrt(sum(float((tensor - origin.weights[name]).double().square().sum()) for name, tensor in parameters.items()))
+    # A least-squares solution misses whole numbers by rounding; a model's true place is exact.
+    exact = tuple(float(round(c)) if abs(c - round(c)) < 1e-6 else c for c in coordinates)
+    return exact, distance <= _IN_PLANE * length
+
+
+def _apart(plan: Plan, model: Model, engine: Engine, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, float]:
+    recalibrated = calibration if engine.bn == "recalibrated" else None
+    return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated)
+
+
+def _other_statistics(plan: Plan, weights: Mapping[str, Any]) -> bool:
+    origin, parameters = plan.models[0].weights, set(plan.parameters_of(plan.models[0].weights))
+    return any(name not in parameters and not origin[name].equal(weights[name]) for name in origin)
+
+
+def _repeat(check: SelfCheck, objective: Objective, coordinates: tuple[float, ...], first: Measurement) -> Measurement:
+    """Measure a point once more; the second, warm measurement also tells what a point costs."""
+    second = objective.measure(coordinates)
+    gaps = [abs(estimate.value - first.estimates[key].value) for key, estimate in second.estimates.items()]
+    worst = max((gap for gap in gaps if math.isfinite(gap)), default=0.0)
+    check.attributes["repeat_difference"] = worst
+    if worst > 0:
+        check.complaints.append(f"the same point gave two values {worst:.2g} apart: the model or loss draws random numbers")
+    return second
+
+
+def _compare(check: SelfCheck, name: str, measured: Measurement, apart: Mapping[str, float], precision: str) -> None:
+    relative, absolute = _ALLOWED[precision]
+    for key, estimate in measured.estimates.items():
+        if not key.endswith("_loss"):
+            continue
+        own, value = apart[key], estimate.value
+        check.attributes |= {f"{name}_{key}": value, f"{name}_{key}_apart": own}
+        agree = value == own or (math.isnan(value) and math.isnan(own)) or abs(value - own) <= relative * abs(own) + absolute
+        if math.isfinite(value) and math.isfinite(own):
+            check.attributes[f"{name}_{key}_difference"] = abs(value - own) / max(abs(own), 1e-300)
+        if not agree:
+            check.complaints.append(f"at {name} the surface has {key} {value:.7g}, the model itself {own:.7g}")

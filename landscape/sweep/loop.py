@@ -1,0 +1,291 @@
+"""The one loop: every pending point of a plan is measured, by whichever executor there is, and recorded."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape.atomic import check_target
+from landscape.errors import FailedRun, InputError
+from landscape.executors import Executor, launched
+from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine, Measurement, Objective, Sample, choose
+from landscape.problem import Examples
+from landscape.progress import Progress, duration
+from landscape.surface import Metric, Surface
+from landscape.sweep.checks import SelfCheck, check_models
+from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
+from landscape.sweep.plan import Plan
+from landscape.sweep.provenance import describe_run, package_version
+from landscape.sweep.record import Record
+from landscape.sweep.resume import blank, differing, merge, pending
+from landscape.weights import digest
+
+__all__ = ["run"]
+
+Index = tuple[int, ...]
+_MANY_POINTS = 1_000_000
+_LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
+_AGREEMENT = 1e-6  # a stored value measured again, relative
+_LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
+
+
+def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
+    """Measure what a plan asks for; under mpirun every rank calls this, and gets the surface at the end.
+
+    Raises:
+        InputError: for input that cannot be used; nothing is written then.
+        FailedRun: when the computation fails; what was measured is in the file.
+        KeyboardInterrupt: likewise.
+    """
+    executor = launched()
+    limit = seconds_of(options.time_limit)
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    before = torch.get_num_threads()
+    torch.set_num_threads(choose_threads(options.threads, executor))
+    try:
+        with Progress(options.quiet or not executor.is_root) as progress:
+            plan = executor.together(lambda: _checked(plan_of(), options))
+            old = executor.at_root(lambda: _existing(options))
+            bench = executor.together(lambda: _prepare(plan, options, executor, old))
+            _agree(executor, plan, bench.samples)
+            sweep = _Sweep(executor, plan, options, bench, progress)
+            todo = executor.at_root(lambda: sweep.begin(old))
+            sweep.measure(todo, deadline)
+            return executor.at_root(sweep.finish)
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """What each rank computes with."""
+
+    objective: Objective
+    samples: list[Sample]
+    calibration: Examples | None
+
+
+def _checked(plan: Plan, options: Options) -> Plan:
+    """The plan, after what can be refused before any data are read."""
+    n_points = plan.grid.n_points
+    if n_points >= _MANY_POINTS and not options.yes:
+        raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
+    if options.to is not None:
+        check_target(options.to)
+    for split in options.splits(plan.problem.splits):
+        plan.problem.examples(split)
+    return plan
+
+
+def _existing(options: Options) -> Surface | None:
+    """The surface in the file to go on with; None where there is none, or it is to be replaced."""
+    if options.to is None or options.overwrite or not Path(options.to).exists():
+        return None
+    from landscape import store
+
+    try:
+        return store.read(options.to)
+    except InputError as error:
+        raise InputError(f"{error}; nothing was overwritten: choose another name, or --overwrite to replace it") from error
+
+
+def _prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None) -> _Bench:
+    """The objective on this rank's device, with the stored batch size where the run is resumed."""
+    device = choose_device(options.device, executor)
+    stored = old.runs[-1].get("batch_size") if old is not None and old.runs else None
+    batch_size = options.batch_size or (stored if isinstance(stored, int) else None) or (1024 if device.type == "cuda" else 128)
+    double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
+    engine = Engine(device, options.precision or ("fp64" if double else "fp32"), batch_size, plan.bn, options.tolerance)
+    splits = options.splits(plan.problem.splits)
+    samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
+    calibration = None
+    if plan.bn == "recalibrated":
+        calibration = plan.problem.examples("train" if "train" in plan.problem.splits else splits[0])
+    return _Bench(Objective(plan.problem, plan.subspace, samples, engine, calibration), samples, calibration)
+
+
+def _agree(executor: Executor, plan: Plan, samples: Sequence[Sample]) -> None:
+    """Every rank has to have the same code, model, directions and data before the first point is measured."""
+    mine = {
+        "host": socket.gethostname(),
+        "package version": package_version(),
+        "weights": digest(plan.subspace.origin),
+        "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
+        "data": " ".join(sample.sha256 for sample in samples),
+    }
+    first, *others = executor.gather(mine)
+    for rank, theirs in enumerate(others, start=1):
+        for what in list(mine)[1:]:
+            if theirs[what] != first[what]:
+                raise InputError(
+                    f"rank {rank} on {theirs['host']} has another {what} than rank 0 on {first['host']}; give every rank the same files and code"
+                )
+
+
+class _Sweep:
+    """One run: begin (on the root), measure (on every rank), finish (on the root)."""
+
+    def __init__(self, executor: Executor, plan: Plan, options: Options, bench: _Bench, progress: Progress) -> None:
+        self._executor = executor
+        self._plan = plan
+        self._options = options
+        self._bench = bench
+        self._progress = progress
+        self._record: Record | None = None
+        self._known: dict[tuple[float, ...], Measurement] = {}
+        self._slowest = 0.0
+
+    def begin(self, old: Surface | None) -> list[Index]:
+        """Check the engine, write the file with what is known, and say what is left to measure and how long it takes."""
+        plan, bench, engine = self._plan, self._bench, self._bench.objective.engine
+        check = check_models(plan, bench.objective, bench.samples, bench.calibration)
+        for complaint in check.complaints:
+            self._progress.note(f"self-check failed: {complaint}")
+        self._known = check.measured
+        metrics = _metrics(plan, bench.samples, check)
+        now = describe_run(self._options.command, engine.device, self._executor.n_ranks, engine.batch_size)
+        surface = blank(
+            plan.kind,
+            plan.axes,
+            metrics,
+            [sample.split for sample in bench.samples],
+            attributes=_described(plan, engine),
+            data={sample.split: sample.described() for sample in bench.samples},
+            points=tuple(check.points),
+            checks=check.attributes,
+            runs=(now,),
+        )
+        if old is not None:
+            surface = merge(old, surface, str(self._options.to))
+            self._measure_again(old)
+            if old.runs and (changes := differing(now, old.runs[-1])):
+                self._progress.note(changes)
+        todo = pending(surface, [metric.key for metric in metrics])
+        path = Path(self._options.to) if self._options.to is not None else None
+        self._record = Record(surface, path, self._directions())
+        self._announce(len(todo), check)
+        return todo
+
+    def measure(self, todo: Sequence[Index], deadline: float) -> None:
+        """Measure the points left, until all are done or no further one would end before the deadline."""
+
+        def late() -> bool:
+            return time.monotonic() + self._slowest > deadline
+
+        try:
+            for index, measurement in self._executor.map(self._point, todo, late):
+                if self._record is not None:  # only the root is handed results
+                    self._record.add(index, measurement)
+                self._progress.advance()
+        except BaseException as error:
+            self.finish(interrupted=True)
+            self._executor.abandon(error)
+            raise
+
+    def finish(self, interrupted: bool = False) -> Surface:
+        """Close the bar, complete the file and say how it went."""
+        self._progress.close()
+        if self._record is None:
+            raise FailedRun("the sweep has not begun")
+        surface = self._record.finish(self._options.level)
+        if not surface.complete:
+            n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
+            place = f" are in {self._options.to}; run the same command again to go on" if self._options.to is not None else " were measured"
+            why = "interrupted" if interrupted else "stopped at the time limit"
+            self._progress.note(f"{why}: {n_done} of {surface.grid.n_points} points{place}")
+        return surface
+
+    def _point(self, index: Index) -> Measurement:
+        coordinates = self._plan.place(index)
+        try:
+            measurement = self._known.get(coordinates) or self._bench.objective(coordinates)
+        except torch.cuda.OutOfMemoryError as error:
+            raise FailedRun(f"{self._where(index)}: the GPU is out of memory; try a smaller --batch-size") from error
+        except Exception as error:
+            raise FailedRun(f"{self._where(index)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
+        self._slowest = max(self._slowest, measurement.seconds)
+        return measurement
+
+    def _where(self, index: Index) -> str:
+        pairs = zip(self._plan.axes, self._plan.grid.coordinates(index), strict=True)
+        return "at " + ", ".join(f"{axis.name} = {coordinate:g}" for axis, coordinate in pairs)
+
+    def _measure_again(self, old: Surface) -> None:
+        """One stored point once more: other numbers mean that model code, loss or data are not what they were.
+
+        Raises:
+            InputError: when they differ.
+        """
+        keys = [key for key in old.metrics if old.metrics[key].split in [sample.split for sample in self._bench.samples]]
+        stored = [i for i in old.grid.indices() if all(old.done[key][i] and np.isfinite(old.values[key][i]) for key in keys)]
+        if not stored or not keys:
+            return
+        coordinates = old.grid.coordinates(stored[0])
+        if self._plan.n_draws > 1:
+            draw = list(self._plan.axes[1].values).index(coordinates[1])
+            coordinates = tuple(coordinates[0] if i == draw else 0.0 for i in range(self._plan.n_draws))
+        again = self._bench.objective(coordinates).estimates
+        allowed = _AGREEMENT if self._bench.objective.engine.precision in ("fp32", "fp64") else _LOSSY_AGREEMENT
+        for key in keys:
+            before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
+            if not abs(before - now) <= allowed * abs(before) + 1e-9:
+                raise InputError(
+                    f"{self._options.to}: {key} {self._where(stored[0])} is stored as {before:.9g} but measures {now:.9g} now; "
+                    "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
+                )
+
+    def _directions(self) -> dict[str, dict[str, np.ndarray]] | None:
+        if not self._options.save_directions:
+            return None
+        if self._plan.n_draws > 1:
+            raise InputError("--save-directions stores one direction an axis; several seeds have several, and are drawn again from them")
+        pairs = zip(self._plan.axes, self._plan.subspace.directions, strict=True)
+        return {axis.name: {n: t.cpu().numpy() for n, t in {**d.parameters, **d.buffers}.items()} for axis, d in pairs}
+
+    def _announce(self, n_left: int, check: SelfCheck) -> None:
+        note, attributes, engine = self._progress.note, self._plan.attributes, self._bench.objective.engine
+        if "cosine" in attributes:
+            note(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
+        seconds = next((measurement.seconds for measurement in check.measured.values()), math.nan)
+        self._slowest = seconds if math.isfinite(seconds) else 0.0
+        total = n_left * seconds / self._executor.n_ranks
+        if total > _LONG_RUN:
+            ranks = f" × {self._executor.n_ranks} ranks" if self._executor.n_ranks > 1 else ""
+            note(f"{n_left} points × {duration(seconds)} ≈ {duration(total)} on {engine.device}{ranks}")
+        n_gpus = torch.cuda.device_count() if engine.device.type == "cuda" else 0
+        if n_gpus > self._executor.n_local_ranks:
+            note(f"{n_gpus} GPUs are visible, {self._executor.n_local_ranks} used: start with mpirun -n {n_gpus} in front of the command")
+        self._progress.start(self._plan.grid.n_points, self._plan.grid.n_points - n_left)
+
+
+def _metrics(plan: Plan, samples: Sequence[Sample], check: SelfCheck) -> list[Metric]:
+    """What is measured, by split; the losses first."""
+    found = []
+    for sample in samples:
+        prefix = f"{sample.split}_"
+        names = [key.removeprefix(prefix) for key in check.points[0].values if key.startswith(prefix)]
+        found += [Metric(sample.split, name, plan.problem.loss.unit(name)) for name in names]
+    return sorted(found, key=lambda metric: metric.name != "loss")
+
+
+def _described(plan: Plan, engine: Engine) -> dict[str, Any]:
+    """The root attributes of the file."""
+    attributes = {
+        "problem": plan.problem.name,
+        "weights_sha256": digest(plan.subspace.origin),
+        "bn": plan.bn,
+        "precision": engine.precision,
+        "tolerance": engine.tolerance,
+        **plan.attributes,
+    }
+    if plan.bn == "recalibrated":
+        attributes["bn_calibration"] = f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
+    return attributes

@@ -1,0 +1,134 @@
+"""The options every sweep takes, and what they resolve to on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from landscape.errors import InputError, nearest
+from landscape.executors import Executor
+from landscape.objective import POLICIES, PRECISIONS
+
+__all__ = ["Options", "choose_device", "choose_threads", "seconds_of"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `line` and `surface` take besides their geometry.
+
+    Attributes:
+        split: the data split or splits measured on; the training split by default.
+        examples: how many of its examples: None for all, N for a random sample of N, "first:N" for the first N.
+        device: "auto", "cpu", "cuda" or "cuda:i"; under mpirun "cuda" is spread by the rank on its host.
+        threads: CPU threads of each process; the cores shared out by default.
+        batch_size: examples computed at once; no value depends on it beyond rounding.
+        precision: "fp32", "tf32", "bf16" or "fp64"; the model's own, fp32 or fp64, by default.
+        tolerance: 0, or the relative standard error at which a point may stop looking at further examples.
+        bn: what running statistics do: "moved" along the line, "frozen", or "recalibrated" at each point.
+        level: how far above the origin's loss the basin reaches, in nats.
+        to: the file; None keeps the surface in memory.
+        save_directions: write the directions into the file too.
+        overwrite: replace a file that is there instead of resuming it.
+        time_limit: seconds, or text such as "55m", after which no further point is begun.
+        yes: allow a million points and more.
+        quiet: say nothing.
+        command: what the file records as the command that made it.
+    """
+
+    split: str | Sequence[str] | None = None
+    examples: int | str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    batch_size: int | None = None
+    precision: str | None = None
+    tolerance: float = 0.0
+    bn: str | None = None
+    level: float = 1.0
+    to: str | os.PathLike[str] | None = None
+    save_directions: bool = False
+    overwrite: bool = False
+    time_limit: float | str | None = None
+    yes: bool = False
+    quiet: bool = False
+    command: str | None = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Options:
+        """The options from keyword arguments.
+
+        Raises:
+            InputError: for a name or value that is none of them.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise InputError(f'no option "{name}": {nearest(name, known)}')
+        options = cls(**given)
+        if options.bn is not None and options.bn not in POLICIES:
+            raise InputError(f'unknown batch-norm policy "{options.bn}": {nearest(options.bn, POLICIES)}')
+        if options.precision is not None and options.precision not in PRECISIONS:
+            raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
+        if options.batch_size is not None and options.batch_size < 1:
+            raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1")
+        if options.threads is not None and options.threads < 1:
+            raise InputError(f"{options.threads} threads cannot compute; ask for at least 1")
+        return options
+
+    def splits(self, available: Sequence[str]) -> list[str]:
+        """The splits measured on: those asked for, else the training split, else the first."""
+        if self.split is None:
+            return ["train" if "train" in available else available[0]]
+        return self.split.split(",") if isinstance(self.split, str) else list(self.split)
+
+
+def seconds_of(limit: float | str | None) -> float | None:
+    """A time limit in seconds.
+
+    >>> seconds_of("1h30m"), seconds_of("55m"), seconds_of(20)
+    (5400.0, 3300.0, 20.0)
+
+    Raises:
+        InputError: when it is neither a number nor made of numbers with s, m, h or d.
+    """
+    if limit is None:
+        return None
+    text = str(limit).strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        raise InputError(f'time limit "{limit}" is neither seconds nor like 55m, 1h30m or 2d')
+    return sum(float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", text))
+
+
+def choose_device(wanted: str, executor: Executor) -> torch.device:
+    """The device of this process: "auto" takes a GPU where there is one, and ranks of one host spread over its GPUs.
+
+    Raises:
+        InputError: for an unknown device, or CUDA where there is none.
+    """
+    kind, _, number = wanted.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+        raise InputError(f'unknown device "{wanted}": {nearest(kind, ["auto", "cpu", "cuda", "cuda:0"])}')
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError(f'device "{wanted}" was asked for, but torch {torch.__version__} sees no CUDA device here; use --device cpu')
+    n_devices = torch.cuda.device_count()
+    if number and int(number) >= n_devices:
+        raise InputError(f'device "{wanted}" was asked for, but there are {n_devices} CUDA devices, cuda:0 to cuda:{n_devices - 1}')
+    return torch.device("cuda", int(number) if number else executor.local_rank % n_devices)
+
+
+def choose_threads(wanted: int | None, executor: Executor) -> int:
+    """The threads of this process: those asked for, else the cores it may use shared out among the ranks of its host."""
+    if wanted is not None:
+        return wanted
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(torch.get_num_threads(), cores) // executor.n_local_ranks)

@@ -1,0 +1,252 @@
+"""The plan of a sweep: which subspace, over which axes, around which models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from landscape.checkpoint import Checkpoint, name_of, weights_of
+from landscape.directions import (
+    Direction,
+    between,
+    cosine,
+    cosine_spread,
+    from_arrays,
+    moving,
+    orthogonalize,
+    random_direction,
+    roles,
+)
+from landscape.errors import InputError
+from landscape.grid import AxisLike, Grid, axis_values
+from landscape.problem import Problem
+from landscape.subspace import Subspace
+from landscape.surface import Axis
+from landscape.weights import Weights, parameter_names
+
+__all__ = ["Geometry", "Model", "Plan", "plan_line", "plan_surface"]
+
+BETWEEN_LINE = (-0.5, 1.5, 401)
+BETWEEN_PLANE = (-0.5, 1.5, 51)
+AROUND = (-1.0, 1.0, 51)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How directions are made; None means the default for the directions at hand."""
+
+    seed: int = 0
+    normalize: str | None = None  # filter, for random directions
+    ignore: str | Sequence[str] | None = None  # "bias,norm" for random directions, "none" otherwise
+    only: str | None = None
+    directions: str | os.PathLike[str] | None = None
+    bn: str | None = None  # "moved" where running statistics lie in the direction, else "frozen"
+
+    @property
+    def ignored(self) -> tuple[str, ...] | None:
+        """The words of `ignore`; none of them for "none"."""
+        if self.ignore is None:
+            return None
+        words = self.ignore.split(",") if isinstance(self.ignore, str) else list(self.ignore)
+        return () if words in (["none"], []) else tuple(sorted(words))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model that may lie in the subspace: its name and weights."""
+
+    name: str
+    weights: Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that is decided before anything is measured."""
+
+    problem: Problem
+    kind: str  # "line" or "surface"
+    axes: tuple[Axis, ...]
+    subspace: Subspace
+    bn: str
+    seed: int
+    models: tuple[Model, ...]  # the origin first
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # ignore, only, cosine, cosine_sd
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(tuple(axis.values for axis in self.axes))
+
+    @property
+    def n_draws(self) -> int:
+        return len(self.axes[1].values) if self.kind == "line" and len(self.axes) == 2 else 1
+
+    def place(self, index: Sequence[int]) -> tuple[float, ...]:
+        """The coordinates in the subspace of the grid point at `index`; a draw of a line is the direction of its number."""
+        coordinates = self.grid.coordinates(index)
+        if self.n_draws == 1 and len(self.subspace.directions) == len(coordinates):
+            return coordinates
+        return tuple(coordinates[0] if draw == index[1] else 0.0 for draw in range(self.n_draws))
+
+    def parameters_of(self, weights: Mapping[str, Tensor]) -> Weights:
+        """The parameters among some weights."""
+        return {name: weights[name] for name in parameter_names(self.problem.model)}
+
+
+def plan_line(
+    problem: Problem,
+    start: Checkpoint | None,
+    end: Checkpoint | None,
+    x: AxisLike | None,
+    seeds: Sequence[int] | None,
+    geometry: Geometry,
+) -> Plan:
+    """A line: between two checkpoints, along a random direction, or along several.
+
+    Raises:
+        InputError: for options that do not go together, and whatever checkpoints, directions and axes object to.
+    """
+    origin = Model(name_of(start, "model"), weights_of(start, problem.model))
+    values = axis_values(x if x is not None else BETWEEN_LINE if end is not None else AROUND)
+    if end is not None:
+        if seeds is not None:
+            raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
+        goal = Model(name_of(end, "end"), weights_of(end, problem.model))
+        directions, bn, attributes = _differences(problem, geometry, [origin, goal], orthogonal=False)
+        axes = (Axis("x", values, directions[0].described()),)
+        return _plan(problem, "line", axes, origin, directions, bn, geometry.seed, [goal], attributes)
+    directions, bn, attributes = _spanning(problem, geometry, origin, ["x"], seeds)
+    if seeds is None:
+        axes = (Axis("x", values, directions[0].described()),)
+    else:
+        first = directions[0].described()
+        shared = {"label": f"random directions, {first['normalize']}-normalized", "source": "random", "normalize": first["normalize"]}
+        digests = {"sha256": [direction.sha256 for direction in directions], "norm": float(np.median([d.norm for d in directions]))}
+        draws = Axis("seed", np.array(seeds, dtype=np.float64), {"label": "seed"})
+        axes = (Axis("x", values, {**shared, **digests}), draws)
+    return _plan(problem, "line", axes, origin, directions, bn, geometry.seed, [], attributes)
+
+
+def plan_surface(
+    problem: Problem,
+    start: Checkpoint | None,
+    end_x: Checkpoint | None,
+    end_y: Checkpoint | None,
+    x: AxisLike | None,
+    y: AxisLike | None,
+    orthogonal: bool,
+    geometry: Geometry,
+) -> Plan:
+    """A plane: random around one checkpoint, or through three.
+
+    Raises:
+        InputError: for two checkpoints, options that do not go together, and whatever checkpoints, directions and axes object to.
+    """
+    if (end_x is None) != (end_y is None):
+        raise InputError("a plane takes one checkpoint (random directions) or three (the plane through them), not two; for two, use line")
+    through = end_x is not None
+    default = BETWEEN_PLANE if through else AROUND
+    values = [axis_values(axis if axis is not None else default) for axis in (x, y)]
+    origin = Model(name_of(start, "model"), weights_of(start, problem.model))
+    goals = []
+    if through:
+        goals = [Model(name_of(goal, name), weights_of(goal, problem.model)) for goal, name in ((end_x, "end_x"), (end_y, "end_y"))]
+        directions, bn, attributes = _differences(problem, geometry, [origin, *goals], orthogonal)
+    else:
+        directions, bn, attributes = _spanning(problem, geometry, origin, ["x", "y"], None)
+        if orthogonal:
+            directions[1], _ = orthogonalize(directions[1], directions[0])
+            attributes["cosine"] = cosine(*directions)
+    if attributes["cosine"] ** 2 > 1 - 1e-10:
+        raise InputError("the two directions are parallel, so that they span no plane; are two of the checkpoints the same?")
+    axes = tuple(Axis(name, v, d.described()) for name, v, d in zip("xy", values, directions, strict=True))
+    return _plan(problem, "surface", axes, origin, directions, bn, geometry.seed, goals, attributes)
+
+
+def _plan(
+    problem: Problem,
+    kind: str,
+    axes: tuple[Axis, ...],
+    origin: Model,
+    directions: Sequence[Direction],
+    bn: str,
+    seed: int,
+    goals: Sequence[Model],
+    attributes: Mapping[str, Any],
+) -> Plan:
+    subspace = Subspace(origin.weights, tuple(directions))
+    return Plan(problem, kind, axes, subspace, bn, seed, (origin, *goals), attributes)
+
+
+def _differences(
+    problem: Problem, geometry: Geometry, models: Sequence[Model], orthogonal: bool
+) -> tuple[list[Direction], str, dict[str, Any]]:
+    """The directions from the first model to the others, what running statistics do, and the attributes to store."""
+    if geometry.normalize not in (None, "none"):
+        raise InputError("directions between checkpoints keep their length; --normalize is for random directions")
+    if geometry.directions is not None:
+        raise InputError("--directions replaces random directions; it does not go with several checkpoints")
+    origin, ignored, bn = models[0], geometry.ignored or (), geometry.bn or "moved"
+    model_roles = roles(problem.model)
+    names = moving(origin.weights, model_roles, ignored, geometry.only)
+    directions = [between(origin.weights, goal.weights, problem.model, names, (origin.name, goal.name)) for goal in models[1:]]
+    if bn != "moved":
+        directions = [replace(direction, buffers={}) for direction in directions]
+    attributes = _attributes(ignored, geometry.only)
+    if len(directions) == 2:
+        if orthogonal:
+            directions[1], _ = orthogonalize(directions[1], directions[0])
+        attributes["cosine"] = cosine(*directions)
+        attributes["cosine_sd"] = cosine_spread(origin.weights, model_roles, names, "none")
+    return directions, bn, attributes
+
+
+def _spanning(
+    problem: Problem, geometry: Geometry, origin: Model, axes: Sequence[str], seeds: Sequence[int] | None
+) -> tuple[list[Direction], str, dict[str, Any]]:
+    """Directions drawn at random or read from a file, what running statistics do, and the attributes to store."""
+    model_roles = roles(problem.model)
+    if geometry.directions is not None:
+        if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
+            raise InputError("directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them")
+        directions = _from_file(Path(geometry.directions), problem, origin.weights, axes)
+        moves = any(direction.buffers for direction in directions)
+        bn, ignored, normalize = geometry.bn or ("moved" if moves else "frozen"), (), "none"
+        if bn != "moved":
+            directions = [replace(direction, buffers={}) for direction in directions]
+        names = list(directions[0].parameters)
+    else:
+        moves = False
+        normalize = geometry.normalize or "filter"
+        ignored = ("bias", "norm") if geometry.ignored is None else geometry.ignored
+        names = moving(origin.weights, model_roles, ignored, geometry.only)
+        bn = geometry.bn or "frozen"
+        draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
+        directions = [random_direction(origin.weights, model_roles, names, seed, axis, normalize) for seed, axis in draws]
+    if bn == "moved" and not moves:
+        raise InputError("--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated")
+    attributes = _attributes(ignored, geometry.only)
+    if len(directions) > 1:
+        attributes["cosine"] = cosine(directions[0], directions[1])
+        attributes["cosine_sd"] = cosine_spread(origin.weights, model_roles, names, normalize)
+    return directions, bn, attributes
+
+
+def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
+    return {"ignore": ",".join(ignored) or "none", "only": only or ""}
+
+
+def _from_file(path: Path, problem: Problem, weights: Weights, axes: Sequence[str]) -> list[Direction]:
+    """The directions in a file of ours or of tomgoldstein/loss-landscape."""
+    from landscape import store
+
+    found = store.any_directions(path)
+    missing = next((axis for axis in axes if axis not in found), None)
+    if missing is not None:
+        raise InputError(f"{path}: holds no {missing} direction; one of our files needs --save-directions when it is made")
+    return [from_arrays(found[axis], weights, problem.model, f"{axis} direction of {path.name}") for axis in axes]

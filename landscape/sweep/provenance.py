@@ -1,0 +1,58 @@
+"""How a run was made: what /runs/<k> stores."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["describe_run", "package_version"]
+
+
+def describe_run(command: str | None, device: torch.device, n_ranks: int, batch_size: int) -> dict[str, Any]:
+    """The attributes of one run; its seconds and points are added when it ends."""
+    return {
+        "command": command if command is not None else f"python {shlex.join(sys.argv)}",
+        "package_version": package_version(),
+        "package_commit": _commit(),
+        "torch": str(torch.__version__),
+        "host": socket.gethostname(),
+        "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "engine": "eager",
+        "batch_size": batch_size,
+        "n_ranks": n_ranks,
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "seconds": float("nan"),
+        "points": 0,
+    }
+
+
+def package_version() -> str:
+    """The installed version of torch-landscape."""
+    try:
+        return metadata.version("torch-landscape")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    """The commit of the checkout this code runs from, marked + when it was changed since; empty for an installed package."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=folder, capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()

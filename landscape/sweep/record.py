@@ -1,0 +1,92 @@
+"""The surface being measured: in memory always, and in its file where there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from landscape.errors import FailedRun
+from landscape.measures import measure
+from landscape.objective import Measurement
+from landscape.surface import Surface
+from landscape.sweep.checks import nan_counts
+
+__all__ = ["Record"]
+
+
+class Record:
+    """Takes measurements in, and ends with a surface that has its numbers and checks.
+
+    Args:
+        surface: as it stands before the first measurement; its arrays are filled in place.
+        path: its file, written complete here and recorded into from then on; None keeps it in memory.
+        directions: to be stored in the file, axis name → parameter name → array.
+
+    Raises:
+        InputError: when the file cannot be written, or another process writes it.
+    """
+
+    def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
+        self.surface = surface
+        self._directions = directions
+        self._n_points = 0
+        self._started = time.perf_counter()
+        self._file = None
+        if path is not None:
+            from landscape import store  # here, so that surfaces in memory need no h5py
+
+            held = store.Recorder(path) if path.exists() else None  # whoever writes it now is found before it is replaced
+            store.write(surface, path, directions)
+            self._file = store.Recorder(path)
+            if held is not None:
+                held.close()
+
+    def add(self, index: tuple[int, ...], measurement: Measurement) -> None:
+        """Take in what one grid point gave."""
+        numbers: list[tuple[str, float]] = [("seconds", measurement.seconds)]
+        for key, estimate in measurement.estimates.items():
+            split = self.surface.metrics[key].split
+            numbers += [
+                (f"values/{key}", estimate.value),
+                (f"values/{key}_stderr", estimate.stderr),
+                (f"examples/{split}", estimate.n_examples),
+                (f"done/{key}", 1),
+            ]
+        arrays = self._arrays()
+        for name, number in numbers:
+            arrays[name][index] = number
+        self._n_points += 1
+        if self._file is not None:
+            self._file.record(index, numbers)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """The surface's arrays by their names in the file."""
+        surface = self.surface
+        arrays = {f"values/{key}": array for key, array in surface.values.items()}
+        arrays |= {f"values/{key}_stderr": array for key, array in surface.stderr.items()}
+        arrays |= {f"done/{key}": array for key, array in surface.done.items()}
+        arrays |= {f"examples/{split}": array for split, array in surface.examples.items()}
+        if surface.seconds is not None:
+            arrays["seconds"] = surface.seconds
+        return arrays
+
+    def finish(self, level: float) -> Surface:
+        """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
+
+        Raises:
+            FailedRun: when the file cannot be written any more.
+        """
+        run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points}
+        checks = {**self.surface.checks, **nan_counts(self.surface)}
+        surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))
+        self.surface = replace(surface, numbers=measure(surface, level))
+        if self._file is not None:
+            try:
+                self._file.finish(self.surface, self._directions)
+            except OSError as error:
+                raise FailedRun(f"{self._file.path}: could not be written at the end: {error}") from error
+        return self.surface

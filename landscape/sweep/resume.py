@@ -1,0 +1,142 @@
+"""Going on with a surface that is partly measured: what has to agree, and what is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from landscape.errors import InputError
+from landscape.surface import Axis, Metric, Surface
+
+__all__ = ["blank", "differing", "merge", "pending"]
+
+_ATTRIBUTES = ("weights_sha256", "ignore", "only", "bn", "precision", "tolerance")
+_RUN = ("package_version", "package_commit", "torch", "device", "threads", "batch_size", "n_ranks")
+_SAME_COORDINATE = 1e-12  # relative to the axis's extent
+
+
+def blank(kind: str, axes: tuple[Axis, ...], metrics: Sequence[Metric], splits: Sequence[str], **described: Any) -> Surface:
+    """A surface of which nothing is measured yet."""
+    shape = tuple(len(axis.values) for axis in axes)
+    keys = [metric.key for metric in metrics]
+    return Surface(
+        kind=kind,
+        axes=axes,
+        metrics=dict(zip(keys, metrics, strict=True)),
+        values={key: np.full(shape, np.nan) for key in keys},
+        done={key: np.zeros(shape, dtype=bool) for key in keys},
+        stderr={key: np.full(shape, np.nan) for key in keys},
+        examples={split: np.zeros(shape, dtype=np.int64) for split in splits},
+        seconds=np.zeros(shape),
+        **described,
+    )
+
+
+def differing(run: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """What differs between two runs without changing what is measured, as one line; empty when nothing does."""
+    changes = [f"{name} {before[name]} → {run[name]}" for name in _RUN if name in before and name in run and before[name] != run[name]]
+    return "resuming with " + ", ".join(changes) + "; last digits may differ" if changes else ""
+
+
+def merge(old: Surface, new: Surface, place: str) -> Surface:
+    """The surface to measure, with what an older one of the same subject holds already.
+
+    Args:
+        old: read from the file.
+        new: blank, as planned.
+        place: the file's name, for messages.
+
+    Raises:
+        InputError: when the two are not of one subject; the first difference is named.
+    """
+    _check_same(old, new, place)
+    where = np.ix_(*_positions(old, new, place))
+    metrics = {**new.metrics, **old.metrics}
+    merged: dict[str, dict[str, np.ndarray]] = {"values": {}, "done": {}, "stderr": {}}
+    shape = new.shape
+    for key in metrics:
+        for name, missing in (("values", np.nan), ("done", False), ("stderr", np.nan)):
+            array = np.full(shape, missing, dtype=bool if name == "done" else np.float64)
+            source = getattr(old, name)
+            if key in source:
+                array[where] = source[key]
+            merged[name][key] = array
+    examples = {split: np.zeros(shape, dtype=np.int64) for split in (*new.examples, *old.examples)}
+    for split, counts in old.examples.items():
+        examples[split][where] = counts
+    seconds = np.zeros(shape)
+    if old.seconds is not None:
+        seconds[where] = old.seconds
+    return replace(
+        new, metrics=metrics, **merged, examples=examples, seconds=seconds, data={**old.data, **new.data},
+        points=_points(old, new), runs=(*old.runs, *new.runs),
+    )  # fmt: skip
+
+
+def pending(surface: Surface, keys: Sequence[str]) -> list[tuple[int, ...]]:
+    """The grid points where one of some metrics is not measured yet, coarse to fine."""
+    missing = ~np.logical_and.reduce([surface.done[key] for key in keys])
+    return [index for index in surface.grid.indices() if missing[index]]
+
+
+def _check_same(old: Surface, new: Surface, place: str) -> None:
+    def check(what: str, before: Any, now: Any) -> None:
+        if isinstance(before, float) and isinstance(now, float) and np.isclose(before, now, rtol=1e-12, atol=0):
+            return
+        if before != now:
+            raise InputError(
+                f"{place}: was made with another {what} ({_short(before)}, now {_short(now)}); choose another name, or --overwrite to replace it"
+            )
+
+    check("kind", old.kind, new.kind)
+    check("set of axes", [axis.name for axis in old.axes], [axis.name for axis in new.axes])
+    check("model (weights)", old.attributes.get("weights_sha256"), new.attributes.get("weights_sha256"))
+    for before, now in zip(old.axes, new.axes, strict=True):
+        if before.name == "seed":
+            continue
+        for name in ("source", "seed", "normalize"):
+            check(f"{name} of direction {before.name}", before.attributes.get(name), now.attributes.get(name))
+    for name in _ATTRIBUTES[1:]:
+        check(name, old.attributes.get(name), new.attributes.get(name))
+    for before, now in zip(old.axes, new.axes, strict=True):
+        if not (before.name == "x" and len(old.axes) == 2 and old.axes[1].name == "seed"):  # there the seed axis says which draws
+            check(f"direction {before.name}", before.attributes.get("sha256"), now.attributes.get("sha256"))
+    for split in new.data:
+        for name, word in (("sha256", "content"), ("order", "examples")):
+            if split in old.data:
+                check(f"data split {split} ({word})", old.data[split].get(name), new.data[split].get(name))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] + "…" if len(text) == 64 else text
+
+
+def _positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
+    """Where the old axes' coordinates lie on the new ones."""
+    positions = []
+    for before, now in zip(old.axes, new.axes, strict=True):
+        extent = max(float(np.ptp(now.values)), float(np.abs(now.values).max()), 1e-300)
+        gaps = np.abs(before.values[:, None] - now.values[None, :])
+        nearest = gaps.argmin(axis=1)
+        if float(gaps.min(axis=1).max()) > _SAME_COORDINATE * extent:
+            raise InputError(
+                f"{place}: its {before.name} axis ({_axis_text(before)}) is not contained in the one asked for ({_axis_text(now)}); "
+                "ask for one that contains it, choose another name, or --overwrite to replace it"
+            )
+        positions.append(nearest)
+    return positions
+
+
+def _axis_text(axis: Axis) -> str:
+    return f"{axis.values[0]:g}:{axis.values[-1]:g}:{len(axis.values)}"
+
+
+def _points(old: Surface, new: Surface) -> tuple[Any, ...]:
+    """The models in the plane, with the values older runs measured of them on other splits."""
+    before = {point.name: point.values for point in old.points}
+    return tuple(replace(point, values={**before.get(point.name, {}), **point.values}) for point in new.points)
+

@@ -1,0 +1,101 @@
+"""Weights: a model's parameters and buffers by name, and the arithmetic of differences between them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Weights",
+    "add",
+    "buffer_names",
+    "difference",
+    "digest",
+    "dot",
+    "norm",
+    "parameter_names",
+    "read",
+    "strip_prefix",
+    "unwrap",
+]
+
+Weights = dict[str, Tensor]
+
+_WRAPPERS = ("module.", "_orig_mod.")
+_COUNTER = "num_batches_tracked"
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The user's own module inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
+
+
+def strip_prefix(name: str) -> str:
+    """A parameter's own name, without what DataParallel and torch.compile put before it.
+
+    >>> strip_prefix("module._orig_mod.conv1.weight")
+    'conv1.weight'
+    """
+    while name.startswith(_WRAPPERS):
+        name = name.split(".", 1)[1]
+    return name
+
+
+def parameter_names(module: nn.Module) -> list[str]:
+    """The names of a module's parameters, tied ones once."""
+    return [name for name, _ in unwrap(module).named_parameters()]
+
+
+def buffer_names(module: nn.Module) -> list[str]:
+    """The names of a module's floating-point buffers: running statistics and the like, never counters."""
+    return [name for name, buffer in unwrap(module).named_buffers() if buffer.is_floating_point()]
+
+
+def read(module: nn.Module) -> Weights:
+    """A copy of a module's parameters and buffers, counters left out; tied parameters appear once."""
+    inner = unwrap(module)
+    named = [*inner.named_parameters(), *inner.named_buffers()]
+    return {name: tensor.detach().clone() for name, tensor in named if not name.endswith(_COUNTER)}
+
+
+def add(first: Mapping[str, Tensor], second: Mapping[str, Tensor], scale: float = 1.0) -> Weights:
+    """`first + scale · second`, tensor by tensor; names that `second` lacks stay as they are."""
+    return {name: torch.add(tensor, second[name], alpha=scale) if name in second else tensor for name, tensor in first.items()}
+
+
+def difference(end: Mapping[str, Tensor], start: Mapping[str, Tensor], names: Iterable[str]) -> Weights:
+    """`end − start` for the tensors named."""
+    return {name: end[name] - start[name] for name in names}
+
+
+def dot(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
+    """The inner product over the names both have, summed in float64."""
+    return math.fsum(float((first[name].double() * second[name].double()).sum()) for name in first if name in second)
+
+
+def norm(weights: Mapping[str, Tensor]) -> float:
+    """The Euclidean length over all entries, ‖·‖₂, summed in float64."""
+    return math.sqrt(dot(weights, weights))
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over sorted (name, dtype, shape, little-endian bytes), the same on every machine and device."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{tuple(tensor.shape)}|".encode())
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.view(torch.int16)  # numpy has no bfloat16; the bytes are the same
+        data = tensor.numpy()
+        sha.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
+    return sha.hexdigest()
