@@ -1,0 +1,26 @@
+"""Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula."""
+
+from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
+from landscape.measures.curvature import convexity
+from landscape.measures.extrema import minima, minimum
+from landscape.measures.interpolation import alpha_half, bump
+from landscape.measures.noise import rounding_noise
+from landscape.measures.summary import measure
+from landscape.measures.turning import turning_points, turning_points_between
+from landscape.measures.values import draws
+
+__all__ = [
+    "alpha_half",
+    "basin_radius",
+    "basin_radius_weights",
+    "basin_share",
+    "bump",
+    "convexity",
+    "draws",
+    "measure",
+    "minima",
+    "minimum",
+    "rounding_noise",
+    "turning_points",
+    "turning_points_between",
+]

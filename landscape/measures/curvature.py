@@ -1,0 +1,86 @@
+"""Where the surface curves upwards in every direction of the line or plane."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from landscape.measures.noise import SIGNIFICANT, rounding_noise
+from landscape.measures.values import measured
+from landscape.surface import Number, Surface
+
+__all__ = ["convexity", "second_difference", "smaller_eigenvalue"]
+
+
+def convexity(surface: Surface, key: str | None = None) -> Number | None:
+    """The share of interior points where the smaller eigenvalue of the 2×2 difference Hessian is positive beyond 3 of its noise.
+
+    For a line, the share where the second difference is. Points with a neighbour that is not finite or not measured yet are not
+    counted. None where no point is left, where an axis has fewer than 3 points, or where points used different examples:
+    then the noise of sampling does not cancel. The sign depends neither on the unit nor on the sense of the axes.
+    """
+    metric = surface.metric(key)
+    values, _ = measured(surface, metric.key)
+    if not surface.same_examples(metric.split) or min(values.shape) < 3:
+        return None
+    noise = rounding_noise(surface, metric.key)
+    finite = np.where(np.isfinite(values), values, np.nan)
+    if surface.kind == "line":
+        curvature, own = second_difference(surface.x, finite, noise)
+    else:
+        curvature, own = smaller_eigenvalue(surface.x, surface.y, finite, noise)
+    counted = np.isfinite(curvature)
+    if not counted.any():
+        return None
+    return Number(float(np.mean(curvature[counted] > SIGNIFICANT * own[counted])), "fraction of the points")
+
+
+def second_difference(x: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Second derivative at the interior nodes of a line and its noise, both `(n-2,)`; exact for parabolas on any spacing.
+
+    L'' ≈ Σ_k w_k L_{i-1+k}, w = 2·[1/(p(p+q)), -1/(pq), 1/(q(p+q))] with the spacings p before and q after the node; its noise is
+    √(Σ (w_k σ_k)²).
+
+    >>> second_difference(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 9.0]), np.zeros(3))[0].tolist()
+    [2.0]
+    """
+    weights = _weights(x)
+    window = np.lib.stride_tricks.sliding_window_view
+    return (weights * window(values, 3)).sum(axis=1), np.sqrt(((weights * window(noise, 3)) ** 2).sum(axis=1))
+
+
+def smaller_eigenvalue(x: np.ndarray, y: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smaller eigenvalue λ of the difference Hessian at the interior nodes and its noise, both `(nx-2, ny-2)`.
+
+    L_xx and L_yy are the second differences of `second_difference`; L_xy is the difference of the four diagonal neighbours,
+    (L_++ - L_+- - L_-+ + L_--) / ((x_+ - x_-)(y_+ - y_-)). All three are exact for quadratics on any spacing.
+    λ = (L_xx + L_yy)/2 - √(((L_xx - L_yy)/2)² + L_xy²). To first order δλ = v_x² δL_xx + 2 v_x v_y δL_xy + v_y² δL_yy with the unit
+    eigenvector v of λ, which is linear in the nine nodes of the stencil: the noise is √(Σ (c_node σ_node)²), the middle
+    node's coefficient being that of L_xx and L_yy together.
+    """
+    nodes = np.lib.stride_tricks.sliding_window_view(values, (3, 3))
+    sigmas = np.lib.stride_tricks.sliding_window_view(noise, (3, 3))
+    weights_x, weights_y = _weights(x)[:, None, :], _weights(y)[None, :, :]
+    corner = 1 / np.multiply.outer(x[2:] - x[:-2], y[2:] - y[:-2])
+    xx = (weights_x * nodes[:, :, :, 1]).sum(axis=2)
+    yy = (weights_y * nodes[:, :, 1, :]).sum(axis=2)
+    xy = corner * ((nodes[:, :, 2, 2] + nodes[:, :, 0, 0]) - (nodes[:, :, 2, 0] + nodes[:, :, 0, 2]))
+    eigenvalue = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+    angle = np.arctan2(2 * xy, xx - yy) / 2  # of the larger eigenvalue's vector
+    v_x, v_y = -np.sin(angle), np.cos(angle)
+    variance = np.zeros_like(eigenvalue)
+    for p, q in product(range(3), repeat=2):
+        coefficient = 2 * v_x * v_y * corner * ((p - 1) * (q - 1))
+        if q == 1:
+            coefficient = coefficient + v_x**2 * weights_x[:, :, p]
+        if p == 1:
+            coefficient = coefficient + v_y**2 * weights_y[:, :, q]
+        variance += (coefficient * sigmas[:, :, p, q]) ** 2
+    return eigenvalue, np.sqrt(variance)
+
+
+def _weights(axis: np.ndarray) -> np.ndarray:
+    """Weights of the second difference at each interior node, `(n-2, 3)`."""
+    p, q = np.diff(axis)[:-1], np.diff(axis)[1:]
+    return 2 * np.stack([1 / (p * (p + q)), -1 / (p * q), 1 / (q * (p + q))], axis=1)

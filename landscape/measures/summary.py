@@ -1,0 +1,60 @@
+"""All numbers of a surface at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
+from landscape.measures.curvature import convexity
+from landscape.measures.extrema import minima, minimum
+from landscape.measures.interpolation import alpha_half, bump
+from landscape.measures.turning import turning_points, turning_points_between
+from landscape.measures.values import draws
+from landscape.surface import Number, Surface
+
+__all__ = ["measure"]
+
+
+def measure(surface: Surface, level: float = 1.0, key: str | None = None) -> dict[str, Number]:
+    """Every number that is defined for this surface, by its name, each with its unit.
+
+    Of a line of several draws each draw is measured by itself, and a number is the median over the draws; numbers that some
+    draw does not have are left out. Partial surfaces give what their measured points tell.
+
+    Args:
+        surface: a line, several draws of a line, or a plane; finished or not.
+        level: how far above the origin's loss the basin reaches, in the metric's unit.
+        key: the values to measure, `<split>_<metric>`, lower is better; the training loss without one.
+
+    Raises:
+        InputError: when the surface has no such metric, or the level is not a positive number.
+    """
+    single = [_measure_draw(draw, level, surface.metric(key).key) for draw in draws(surface)]
+    names = [name for name in single[0] if all(name in numbers for numbers in single)]
+    return {name: _median([numbers[name] for numbers in single]) for name in names}
+
+
+def _measure_draw(surface: Surface, level: float, key: str) -> dict[str, Number]:
+    radius = basin_radius(surface, level, key)
+    numbers = {
+        "basin_radius": radius,
+        "basin_radius_weights": basin_radius_weights(surface, radius),
+        "basin_share": basin_share(surface, level, key),
+        "bump": bump(surface, key),
+        "alpha_half": alpha_half(surface, key),
+        "turning_points_between": turning_points_between(surface, key),
+        "convexity": convexity(surface, key),
+        "turning_points": turning_points(surface, key),
+        "minima": minima(surface, key),
+        **minimum(surface, key),
+    }
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _median(numbers: list[Number]) -> Number:
+    """The median; itself a lower bound exactly when it would move if the lower bounds among the numbers did."""
+    if len(numbers) == 1:
+        return numbers[0]
+    median = float(np.median([number.value for number in numbers]))
+    raised = float(np.median([np.inf if number.bound else number.value for number in numbers]))
+    return Number(median, numbers[0].unit, "≥" if raised != median else "")

@@ -1,0 +1,47 @@
+"""The values a measure works on: those of one draw, NaN where nothing was measured yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from landscape.errors import InputError
+from landscape.surface import Axis, Surface
+
+__all__ = ["draws", "measured"]
+
+
+def draws(surface: Surface) -> list[Surface]:
+    """The single draws of a line: one surface `(nx,)` for each seed; a line of one draw and a plane are their own only draw.
+
+    An axis norm that holds one length for each draw is handed out with its draw; a single length serves all.
+    """
+    if surface.kind != "line" or len(surface.axes) == 1:
+        return [surface]
+    x, seeds = surface.axes
+    norms = np.broadcast_to(np.asarray(x.attributes.get("norm", np.nan), dtype=np.float64), (len(seeds.values),))
+    return [
+        replace(
+            surface,
+            axes=(Axis(x.name, x.values, {**x.attributes, "norm": float(norms[draw])}),),
+            values={key: array[:, draw] for key, array in surface.values.items()},
+            done={key: array[:, draw] for key, array in surface.done.items()},
+            stderr={key: array[:, draw] for key, array in surface.stderr.items()},
+            examples={split: array[:, draw] for split, array in surface.examples.items()},
+            seconds=None if surface.seconds is None else surface.seconds[:, draw],
+        )
+        for draw in range(len(seeds.values))
+    ]
+
+
+def measured(surface: Surface, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values and done mask of one metric, `(nx,)` or `(nx, ny)`; a value not measured yet is NaN.
+
+    Raises:
+        InputError: for a line of several draws.
+    """
+    if surface.kind == "line" and len(surface.axes) != 1:
+        raise InputError("this line holds several draws; measure each of landscape.measures.draws(surface)")
+    done = np.asarray(surface.done[key], dtype=bool)
+    return np.where(done, surface.values[key], np.nan), done
