@@ -14,6 +14,7 @@ class Progress:
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: object | None = None
+        self._done = 0
 
     def note(self, text: str) -> None:
         """Say one line, above the bar where there is one."""
@@ -42,6 +43,14 @@ class Progress:
             if text:
                 self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(steps)
+
+    def follow(self, done: int, total: int, text: str) -> None:
+        """Bring a bar of `total` steps to where `done` of them are behind us, beginning it at the first call."""
+        if self._bar is None or done < self._done:
+            self.start(total, unit="steps")
+            self._done = 0
+        self.advance(done - self._done, text)
+        self._done = done
 
     def close(self) -> None:
         """End the bar."""

@@ -153,3 +153,9 @@ class Surface:
         if any(zero.size == 0 for zero in zeros):
             return float("nan")
         return float(np.ravel(self.values[key][tuple(int(zero[0]) for zero in zeros)])[0])
+
+    def show(self) -> None:
+        """Print how it was made, its self-check and its numbers."""
+        from landscape.description import describe  # here, because the description reads surfaces
+
+        print(describe(self))

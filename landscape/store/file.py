@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from landscape.store import goldstein
 from landscape.store.reading import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened, read_attributes
 from landscape.surface import Axis, Metric, Number, Point, Surface
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Recorder", "any_directions", "read", "read_directions", "write"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "Recorder", "adopt", "any_directions", "read", "read_directions", "write"]
 
 FORMAT = "landscape-surface"
 FORMAT_VERSION = 1
@@ -269,6 +270,19 @@ def any_directions(path: str | os.PathLike[str]) -> dict[str, Any]:
         return dict(read_directions(path))
     found = goldstein.read_directions(path)
     return {"x": found.x} if found.y is None else {"x": found.x, "y": found.y}
+
+
+def adopt(
+    source: str | os.PathLike[str], path: str | os.PathLike[str], directions: str | os.PathLike[str] | None, command: str
+) -> Path:
+    """Write a surface of tomgoldstein/loss-landscape as a file of ours; where it comes from is kept.
+
+    Raises:
+        InputError: when it cannot be read, or the file not be written.
+    """
+    surface = goldstein.read_surface(source, directions)
+    surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
+    return write(surface, path)
 
 
 class Recorder:

@@ -1,0 +1,216 @@
+"""The commands: each turns parsed options into one call of the library and prints what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from landscape.atomic import check_target
+from landscape.errors import InputError
+from landscape.problem import Problem, resolve
+
+__all__ = ["execute"]
+
+_SWEEP_OPTIONS = (
+    "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "level", "save_directions",
+    "overwrite", "time_limit", "yes", "quiet",
+)  # fmt: skip
+_GEOMETRY = ("x", "seed", "normalize", "ignore", "only", "directions")
+
+
+def execute(options: argparse.Namespace, words: Sequence[str]) -> int:
+    """Run the command the options name; `words` are the arguments as typed, for the file's provenance."""
+    if options.version:
+        from landscape.sweep.provenance import package_version
+
+        print(f"landscape {package_version()}")
+        return 0
+    if options.command is None:
+        options.parser.print_help()
+        return 2
+    options.words = shlex.join(["landscape", *words])
+    return _COMMANDS[options.command](options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from landscape.zoo import demo
+
+    result = demo.run(Path(options.out), seed=options.seed, quiet=options.quiet)
+    print(json.dumps(result.tabulate()) if options.json else result.describe())
+    return 0 if result.passed else 1
+
+
+def _problems(options: argparse.Namespace) -> int:
+    from landscape import zoo
+
+    entries = zoo.problems()
+    if options.json:
+        print(json.dumps([{"name": e.name, "description": e.description, "source": e.source} for e in entries]))
+        return 0
+    width = max(len(entry.name) for entry in entries)
+    for entry in entries:
+        print(f"{entry.name:<{width}}  {entry.description}  [{entry.source}]")
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    import torch
+
+    from landscape import zoo
+    from landscape.progress import Progress
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    out = options.out or options.problem
+    with Progress(options.quiet) as progress:
+        result = zoo.train(
+            options.problem, out, options.epochs, options.seed, options.data_dir, options.device, dict(options.settings),
+            overwrite=options.overwrite, progress=progress.follow,
+        )  # fmt: skip
+    if options.json:
+        print(json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in vars(result).items()}))
+    else:
+        print(f"{result.problem}: train loss {result.train_loss:.4g}, accuracy {result.train_accuracy:.2%}; ", end="")
+        print(f"test loss {result.test_loss:.4g}, accuracy {result.test_accuracy:.2%}")
+        print(f"start   {result.start}\nend     {result.end}\nhistory {result.history}")
+        if result.failure:
+            print(f"did not train: {result.failure}")
+    return 1 if result.failure else 0
+
+
+def _line(options: argparse.Namespace) -> int:
+    import landscape
+
+    problem = _problem(options)
+    surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
+    return _report(surface, options)
+
+
+def _surface(options: argparse.Namespace) -> int:
+    import landscape
+
+    if (options.end_x is None) != (options.end_y is None):
+        raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
+    problem = _problem(options)
+    ends = (options.start, options.end_x, options.end_y)
+    surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
+    return _report(surface, options)
+
+
+def _problem(options: argparse.Namespace) -> Problem:
+    if ":" in options.problem:
+        if options.settings or options.data_dir:
+            raise InputError("--set and --data-dir are for problems of the zoo; a factory takes no argument")
+        return resolve(options.problem)
+    from landscape import zoo
+
+    return zoo.problem(options.problem, options.data_dir, **dict(options.settings))
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    asked = {name: getattr(options, name) for name in (*_GEOMETRY, *_SWEEP_OPTIONS)}
+    return {**asked, "to": options.out, "command": options.words}
+
+
+def _report(surface: Any, options: argparse.Namespace) -> int:
+    from landscape.description import describe, tabulate
+    from landscape.executors import launched
+
+    if launched().is_root:
+        if options.json:
+            print(json.dumps({"file": options.out, **tabulate(surface)}))
+        elif not options.quiet:
+            print(f"{describe(surface)}\n{options.out}")
+    if not surface.checks.get("passed", 1):
+        return 1
+    return 0 if surface.complete else 3
+
+
+def _plot(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape import plotting
+
+    out = Path(options.out or Path(options.files[0]).with_suffix(".png"))
+    check_target(out, options.overwrite or options.out is None, plotting.FORMATS)
+    surfaces = [landscape.read(file) for file in options.files]
+    names = _names(options.files)
+    figure = plotting.figure(surfaces, options.kind, options.metric, options.log, options.clip, names)
+    print(plotting.save(figure, out))
+    return 0
+
+
+def _view(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape import plotting
+
+    out = Path(options.out or Path(options.files[0]).with_suffix(".html"))
+    check_target(out, options.overwrite or options.out is None, (".html", ".htm"))
+    print(plotting.write_page([landscape.read(file) for file in options.files], out, _names(options.files)))
+    return 0
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """Short names of the files, longer ones where the short ones are alike."""
+    stems = [Path(file).stem for file in files]
+    return stems if len(set(stems)) == len(stems) else [str(Path(file).with_suffix("")) for file in files]
+
+
+def _show(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.description import describe, tabulate
+
+    surface = landscape.read(options.file)
+    print(json.dumps({"file": options.file, **tabulate(surface)}) if options.json else describe(surface))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.comparison import compare
+
+    if not options.tolerance >= 0:
+        raise InputError(f"the tolerance is {options.tolerance:g}; it is a relative difference, 0 or more")
+    result = compare(landscape.read(options.first), landscape.read(options.second), options.tolerance)
+    if options.json:
+        print(json.dumps({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative}))
+        return 0 if result.same else 1
+    for key in result.absolute:
+        print(f"{key:<15} largest difference {result.absolute[key]:.3g}, relative {result.relative[key]:.3g}")
+    print("\n".join(f"differs: {reason}" for reason in result.reasons) or "the same")
+    return 0 if result.same else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape import store
+
+    check_target(options.out, options.overwrite, (".csv", ".npz", ".vtp"))
+    print(store.export(landscape.read(options.file), options.out, options.overwrite, options.clip, options.log))
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from landscape import store
+
+    check_target(options.out, options.overwrite)
+    print(store.adopt(options.file, options.out, options.directions, options.words))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "demo": _demo,
+    "problems": _problems,
+    "train": _train,
+    "line": _line,
+    "surface": _surface,
+    "plot": _plot,
+    "view": _view,
+    "show": _show,
+    "diff": _diff,
+    "export": _export,
+    "import": _import,
+}

@@ -1,0 +1,145 @@
+"""A surface in words: how it was made, its self-check and its numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from landscape.surface import Surface
+
+__all__ = ["describe", "tabulate"]
+
+_NUMBERS = {
+    "basin_radius": "basin radius",
+    "basin_radius_weights": "basin radius × ‖δ‖",
+    "basin_share": "basin share",
+    "bump": "bump",
+    "alpha_half": "α at half the drop",
+    "convexity": "convexity",
+    "turning_points": "turning points",
+    "turning_points_between": "turning points in [0, 1]",
+    "minima": "minima",
+    "minimum": "minimum",
+    "minimum_x": "  at x",
+    "minimum_y": "  at y",
+}
+
+
+def describe(surface: Surface) -> str:
+    """The surface as a page of text: provenance, values, self-check, numbers."""
+    lines = [_title(surface), *(_axis(surface, i) for i in range(len(surface.axes)))]
+    if "cosine" in surface.attributes:
+        spread = surface.attributes.get("cosine_sd")
+        random = f" (random ones: ±{spread:.4f})" if isinstance(spread, float) else ""
+        lines.append(f"  cosine      {surface.attributes['cosine']:.4f}{random}")
+    lines += [f"  {name:<11} {surface.attributes[name]}" for name in ("bn", "ignore", "only", "precision") if surface.attributes.get(name)]
+    if surface.attributes.get("tolerance"):
+        lines.append(f"  tolerance   {surface.attributes['tolerance']:g}: points used as many examples as that took")
+    lines += [f"  weights     sha256 {str(surface.attributes['weights_sha256'])[:16]}…"] if "weights_sha256" in surface.attributes else []
+    for split, data in surface.data.items():
+        lines.append(f"  data        {split}: {data.get('used')} of {data.get('size')} examples ({data.get('order')}), sha256 {str(data.get('sha256'))[:16]}…")
+    lines += ["values", *_values(surface), *_points(surface), "self-check", *_checks(surface), "numbers", *_numbers(surface), "runs", *_runs(surface)]
+    return "\n".join(lines)
+
+
+def tabulate(surface: Surface) -> dict[str, Any]:
+    """The same for machines: plain numbers and texts by name; what is not finite is written as a text."""
+    return {
+        "kind": surface.kind,
+        "shape": list(surface.shape),
+        "complete": surface.complete,
+        "axes": {axis.name: {"start": axis.values[0], "stop": axis.values[-1], "n": len(axis.values), **_plain(axis.attributes)} for axis in surface.axes},
+        "attributes": _plain(surface.attributes),
+        "data": {split: _plain(data) for split, data in surface.data.items()},
+        "values": {key: _plain(_extent(surface, key)) for key in surface.metrics},
+        "points": [
+            {"name": point.name, "coordinates": list(point.coordinates), **_plain(point.values)} for point in surface.points
+        ],
+        "checks": _plain(surface.checks),
+        "numbers": {name: _plain({"value": number.value, "unit": number.unit, "bound": number.bound}) for name, number in surface.numbers.items()},
+        "runs": [_plain(run) for run in surface.runs],
+    }  # fmt: skip
+
+
+def _plain(attributes: Any) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            value = value.item()
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {str(name): plain(value) for name, value in attributes.items()}
+
+
+def _title(surface: Surface) -> str:
+    shape = " × ".join(str(n) for n in surface.shape)
+    done = np.logical_and.reduce(list(surface.done.values()))
+    state = "complete" if surface.complete else f"incomplete: {int(done.sum())} of {done.size} points measured"
+    what = "plane" if surface.kind == "surface" else "line"
+    return f"{surface.attributes.get('problem', 'a model')}: a {what} of {shape} points, {state}"
+
+
+def _axis(surface: Surface, i: int) -> str:
+    axis = surface.axes[i]
+    length = f", ‖δ‖ = {axis.norm:.4g}" if math.isfinite(axis.norm) else ""
+    return f"  {axis.name:<11} {axis.values[0]:g} to {axis.values[-1]:g} in {len(axis.values)} points: {axis.label}{length}"
+
+
+def _extent(surface: Surface, key: str) -> dict[str, float]:
+    values = surface.values[key][surface.done[key]]
+    finite = values[np.isfinite(values)]
+    result = {"min": float(finite.min()), "max": float(finite.max())} if finite.size else {}
+    stderr = surface.stderr.get(key)
+    largest = stderr[surface.done[key] & np.isfinite(stderr)] if stderr is not None else np.zeros(0)
+    return {**result, **({"max_stderr": float(largest.max())} if largest.size else {})}
+
+
+def _values(surface: Surface) -> list[str]:
+    lines = []
+    for key, metric in surface.metrics.items():
+        extent = _extent(surface, key)
+        if "min" not in extent:
+            lines.append(f"  {key:<15} nothing finite")
+            continue
+        error = extent.get("max_stderr", 0.0)
+        note = f", standard error up to {error:.3g}" if error else ""
+        lines.append(f"  {key:<15} {extent['min']:.6g} to {extent['max']:.6g} {metric.unit}{note}")
+    return lines
+
+
+def _points(surface: Surface) -> list[str]:
+    return [
+        f"  {point.name} at ({', '.join(f'{c:g}' for c in point.coordinates)}): " + ", ".join(f"{key} {value:.6g}" for key, value in point.values.items())
+        for point in surface.points
+    ]  # fmt: skip
+
+
+def _checks(surface: Surface) -> list[str]:
+    checks = surface.checks
+    if not checks:
+        return ["  none"]
+    lines = [f"  {'passed' if checks.get('passed') else 'FAILED'}" if "passed" in checks else "  not made"]
+    for name in checks:
+        if name.endswith("_apart"):
+            key = name.removesuffix("_apart")
+            lines.append(f"  {key}: {checks[key]:.8g} on the surface, {checks[name]:.8g} by the model alone")
+        elif name.endswith("_compared"):
+            lines.append(f"  {name.removesuffix('_compared')} compared: {checks[name]}")
+    if "repeat_difference" in checks:
+        lines.append(f"  one point measured twice: {checks['repeat_difference']:.3g} apart")
+    return [*lines, f"  not finite: {checks.get('nan_count', 0)} values"]
+
+
+def _numbers(surface: Surface) -> list[str]:
+    return [f"  {_NUMBERS.get(name, name):<24} {number}" for name, number in surface.numbers.items()] or ["  none"]
+
+
+def _runs(surface: Surface) -> list[str]:
+    lines = []
+    for run in surface.runs:
+        where = f"{run.get('device')}, {run.get('n_ranks')} × {run.get('threads')} threads, {run.get('host')}"
+        lines.append(f"  {run.get('command')}")
+        lines.append(f"    {run.get('points')} points in {run.get('seconds', math.nan):.1f} s on {where}")
+        lines.append(f"    {run.get('started')}, version {run.get('package_version')} {run.get('package_commit', '')}, torch {run.get('torch')}")
+    return lines

@@ -1,0 +1,171 @@
+"""Planes seen from above: contour lines, filled contours, and one coloured cell for each point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+
+from landscape.errors import InputError
+from landscape.plotting.marks import MARKS, draw_legend, image, mark_cells, mark_models, mark_path, reasons
+from landscape.plotting.notes import draw_notes
+from landscape.plotting.panels import Panel, axis_label, colour_bar, colour_norm, gather, sheet, style
+from landscape.plotting.scale import COLOUR_MAP, Scale, cell_edges, contour_levels, shared_scale
+from landscape.surface import Surface
+
+__all__ = ["contour", "filled", "heatmap"]
+
+
+def contour(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None = None,
+    log: bool = False,
+    clip: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Labelled contour lines of planes, side by side at the same levels; lines are straight between neighbouring points.
+
+    Cells of the grid with a corner that has no value are marked and hold no line; so is all that lies above `clip`.
+
+    Args:
+        surfaces: one plane or several, values `(nx, ny)`.
+        metric: for example `train_loss`; by default the training loss.
+        log: levels spaced logarithmically. Values ≤ 0 have no place there: they are marked and counted in a note.
+        clip: where the scale ends; what lies above is marked.
+        names: what to call the surfaces; their problems where not given.
+
+    Raises:
+        InputError: for lines, an axis of one point, a missing metric, or a clip that leaves nothing.
+    """
+    return _seen_from_above(surfaces, metric, log, clip, names, _draw_contour)
+
+
+def filled(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None = None,
+    log: bool = False,
+    clip: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Filled contours of planes, side by side on one scale of colours; arguments, marks and errors as for `contour`."""
+    return _seen_from_above(surfaces, metric, log, clip, names, _draw_filled)
+
+
+def heatmap(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None = None,
+    log: bool = False,
+    clip: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """One coloured cell for each point of planes, side by side on one scale of colours: nothing between points is supposed.
+
+    Arguments, marks and errors as for `contour`, but an axis of one point is welcome.
+    """
+    return _seen_from_above(surfaces, metric, log, clip, names, _draw_heatmap)
+
+
+def _seen_from_above(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None,
+    log: bool,
+    clip: float | None,
+    names: Sequence[str] | None,
+    draw: Callable[[Axes, Panel, Scale], None],
+) -> Figure:
+    panels = gather(surfaces, "surface", metric, log, clip, names)
+    scale = shared_scale([panel.layer.values for panel in panels], log, clip)
+    with style():
+        figure, all_axes = sheet(len(panels), height=2.9)
+        for axes, panel in zip(all_axes, panels, strict=True):
+            draw(axes, panel, scale)
+            axes.set_box_aspect(1)
+            axes.set_title(panel.title)
+            axes.set_xlabel(axis_label(panel.surface.axes[0]))
+            axes.set_ylabel(axis_label(panel.surface.axes[1]))
+            mark_models(axes, panel.surface)
+        present = reasons(panel.layer for panel in panels)
+        colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
+        draw_legend(figure, present, clip)
+        draw_notes(figure, panels)
+    return figure
+
+
+def _draw_heatmap(axes: Axes, panel: Panel, scale: Scale) -> None:
+    x_edges, y_edges = cell_edges(panel.surface.x), cell_edges(panel.surface.y)
+    axes.pcolormesh(x_edges, y_edges, image(panel.layer.values), norm=colour_norm(scale), cmap=COLOUR_MAP, rasterized=True)
+    for name in MARKS:
+        mark_cells(axes, name, getattr(panel.layer, name), x_edges, y_edges)
+    axes.set_xlim(x_edges.min(), x_edges.max())
+    axes.set_ylim(y_edges.min(), y_edges.max())
+
+
+def _draw_contour(axes: Axes, panel: Panel, scale: Scale) -> None:
+    _prepare(axes, panel, scale)
+    lines = _contours(axes, panel, scale, fill=False)
+    if lines is not None:
+        axes.clabel(lines, fmt=lambda level: f"{level:g}", fontsize=6)
+
+
+def _draw_filled(axes: Axes, panel: Panel, scale: Scale) -> None:
+    _prepare(axes, panel, scale)
+    _contours(axes, panel, scale, fill=True)
+    _contours(axes, panel, scale, fill=False, colors="white", linewidths=0.3, alpha=0.6)
+
+
+def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) -> ContourSet | None:
+    """The contours of a panel at the shared levels, or None where no line or no cell can be drawn."""
+    if not _whole_cells(panel.layer.values).any():
+        return None
+    values, levels = image(panel.layer.values), contour_levels(scale)
+    if fill:
+        levels = np.concatenate([[scale.low], levels, [scale.high]])
+    else:
+        levels = levels[(levels > values.min()) & (levels < values.max())]
+    if levels.size == 0:
+        return None
+    how: dict[str, Any] = {"levels": levels, "corner_mask": False, **looks}
+    if "colors" not in how:
+        how |= {"norm": colour_norm(scale), "cmap": COLOUR_MAP}
+    if fill:
+        return axes.contourf(panel.surface.x, panel.surface.y, values, extend="neither" if scale.clip is None else "max", **how)
+    return axes.contour(panel.surface.x, panel.surface.y, values, **{"linewidths": 0.9, **how})
+
+
+def _whole_cells(values: np.ndarray) -> np.ndarray:
+    """Which cells between points, `(nx - 1, ny - 1)`, have a value at all four corners."""
+    good = ~np.isnan(values)
+    whole: np.ndarray = good[:-1, :-1] & good[1:, :-1] & good[:-1, 1:] & good[1:, 1:]
+    return whole
+
+
+def _prepare(axes: Axes, panel: Panel, scale: Scale) -> None:
+    """Limits, and marks wherever no contour can be drawn."""
+    x, y, layer = panel.surface.x, panel.surface.y, panel.layer
+    if min(len(x), len(y)) < 2:
+        raise InputError(f"{panel.name or 'this plane'} has an axis of one point, which has no contours; draw it as heatmap")
+    axes.set_xlim(x.min(), x.max())
+    axes.set_ylim(y.min(), y.max())
+    unmarked = ~_whole_cells(layer.values)
+    for name in ("not_measured", "not_finite", "not_positive"):
+        cells = unmarked & ~_whole_cells(np.where(getattr(layer, name), np.nan, 0.0))
+        mark_cells(axes, name, cells, x, y)
+        unmarked &= ~cells
+    if layer.clipped.any() and scale.clip is not None and _whole_cells(layer.values).any():
+        mark_path(axes, "clipped", _region_above(axes, panel, scale.clip))
+
+
+def _region_above(axes: Axes, panel: Panel, clip: float) -> Path:
+    """The outline of all that lies above the clip, as contours see it."""
+    values = image(panel.layer.values)
+    above = axes.contourf(
+        panel.surface.x, panel.surface.y, values, levels=[clip, 2 * max(abs(clip), float(values.max()))], corner_mask=False
+    )
+    outline = Path.make_compound_path(*above.get_paths())
+    above.remove()
+    return outline

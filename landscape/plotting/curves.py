@@ -1,0 +1,238 @@
+"""Lines: loss and accuracy along one direction, with their spread over draws or their standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from landscape.plotting.marks import MARKS, draw_legend, model_places, reasons
+from landscape.plotting.notes import draw_notes
+from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet, style
+from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, shared_scale, sort_values
+from landscape.surface import Surface
+
+__all__ = ["curve"]
+
+# The palette of Okabe and Ito, made for colour-blind readers, without its yellow, which is lost on white.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+_Dashes = str | tuple[int, tuple[float, ...]]
+_DASHES: tuple[_Dashes, ...] = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """One curve: a metric of a line, or the median of several draws of it, with a band around it."""
+
+    panel: Panel
+    layer: Layer  # (nx,)
+    band: np.ndarray  # (2, nx), NaN where there is none
+    band_words: str
+    colour: str
+    dashes: _Dashes
+
+
+def curve(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None = None,
+    log: bool = False,
+    clip: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Curves of lines on shared axes: loss above, accuracy below, a colour for each surface, a dash for each split.
+
+    Several draws `(nx, n_draws)` are drawn as their median and the band between their quartiles, over the draws measured at each
+    point; a single line has a band of one standard error to each side. A curve breaks where there is no value, and a marker on the
+    panel's edge says why.
+
+    Args:
+        surfaces: one line or several, values `(nx,)` or `(nx, n_draws)`.
+        metric: only this one, for example `test_loss`; by default the loss and the accuracy of every split.
+        log: a logarithmic axis for the loss, or for `metric`. Values ≤ 0 have no place there: they are marked and counted.
+        clip: where the axis of the loss, or of `metric`, ends; curves leave the panel there.
+        names: what to call the surfaces; their problems where not given.
+
+    Raises:
+        InputError: for planes, a missing metric, or a clip that leaves nothing.
+    """
+    groups = _groups(name_all(surfaces, "line", names), metric, log, clip)
+    everything = _all_series([panel for group in groups for panel in group])
+    with style():
+        figure, all_axes = sheet(len(groups), height=1.7 if len(groups) > 1 else 2.3, n_columns=1)
+        for axes, group in zip(all_axes, groups, strict=True):
+            _draw_group(axes, [series for series in everything if series.panel in group])
+        _mark_models(all_axes, [panel.surface for panel in groups[0]])
+        for axes in all_axes[:-1]:
+            axes.sharex(all_axes[-1])
+            axes.tick_params(labelbottom=False)
+        all_axes[-1].set_xlabel(_x_label([panel.surface for panel in groups[0]]))
+        draw_legend(figure, reasons(series.layer for series in everything), clip, _handles(everything))
+        draw_notes(figure, [series.panel for series in everything])
+    return figure
+
+
+def _groups(named: Sequence[tuple[str, Surface]], metric: str | None, log: bool, clip: float | None) -> list[list[Panel]]:
+    """What goes on one pair of axes: `metric` alone, or the loss and the accuracy; log and clip are for the first of them."""
+    if metric is not None:
+        groups = [[(name, surface, metric) for name, surface in named]]
+    else:
+        held = [(name, surface, key, known.name) for name, surface in named for key, known in surface.metrics.items()]
+        groups = [[(name, surface, key) for name, surface, key, kind in held if kind == wanted] for wanted in ("loss", "accuracy")]
+    groups = [group for group in groups if group] or [[(name, surface, surface.metric().key) for name, surface in named]]
+    return [
+        [make_panel(name, surface, key, log and i == 0, clip if i == 0 else None) for name, surface, key in group]
+        for i, group in enumerate(groups)
+    ]
+
+
+def _all_series(panels: Sequence[Panel]) -> list[_Series]:
+    surfaces = list(dict.fromkeys(id(panel.surface) for panel in panels))
+    splits = list(dict.fromkeys(panel.metric.split for panel in panels))
+    spread = matplotlib.colormaps[COLOUR_MAP](np.linspace(0, 0.92, len(surfaces)))
+    palette = _COLOURS if len(surfaces) <= len(_COLOURS) else [to_hex(colour) for colour in spread]
+    several = []
+    for panel in panels:
+        centre, band, words = _summary(panel)
+        measured = np.logical_not(panel.layer.not_measured).reshape(len(centre), -1).any(axis=1)
+        layer = sort_values(centre, measured, panel.log, panel.clip)
+        colour, dashes = palette[surfaces.index(id(panel.surface))], _DASHES[splits.index(panel.metric.split) % len(_DASHES)]
+        several.append(_Series(panel, layer, np.where(np.isnan(layer.values), np.nan, band), words, colour, dashes))
+    return several
+
+
+def _summary(panel: Panel) -> tuple[np.ndarray, np.ndarray, str]:
+    """The values of a line `(nx,)`, the band around them `(2, nx)`, and what the band is."""
+    key, surface = panel.metric.key, panel.surface
+    values = np.where(panel.layer.not_measured, np.nan, surface.values[key])
+    if surface.n_draws == 1:
+        centre = values.reshape(-1)
+        error = np.asarray(surface.stderr.get(key, np.zeros_like(values)), dtype=np.float64).reshape(-1)
+        error = np.where(np.isfinite(error) & (error > 0) & np.isfinite(centre), error, np.nan)
+        return centre, np.stack([centre - error, centre + error]), "± 1 standard error"
+    quartiles = np.full((3, len(values)), np.nan)
+    for i, (row, missing) in enumerate(zip(values, panel.layer.not_measured, strict=True)):
+        if not missing.all():
+            with np.errstate(invalid="ignore"):  # between infinite draws a quartile is NaN, and is marked
+                quartiles[:, i] = np.quantile(row[~missing], [0.25, 0.5, 0.75])
+    return quartiles[1], quartiles[[0, 2]], f"quartiles around the median of {surface.n_draws} draws"
+
+
+def _draw_group(axes: Axes, group: Sequence[_Series]) -> None:
+    log, clip = group[0].panel.log, group[0].panel.clip
+    bands = [np.where(series.band > 0, series.band, np.nan) if log else series.band for series in group]
+    scale = shared_scale([series.layer.values for series in group] + bands, log, clip)
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(*_limits(scale, group))
+    for number, series in enumerate(group):
+        _draw_series(axes, series)
+        _mark_edges(axes, series, number)
+        _mark_own_values(axes, series)
+    one_split = len({series.panel.metric.split for series in group}) == 1
+    axes.set_ylabel(metric_label(group[0].panel.metric, split=one_split))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.02)
+
+
+def _limits(scale: Scale, group: Sequence[_Series]) -> tuple[float, float]:
+    """The ends of the y axis: a little beyond the values, but never beyond the clip; the whole range for an accuracy."""
+    if not scale.log and scale.clip is None and group[0].panel.metric.name == "accuracy" and scale.low >= 0 and scale.high <= 1:
+        return -0.02, 1.02
+    low, high = scale.span
+    room = 0.04 * (high - low)
+    ends = (low - room, high + room)
+    bottom, top = (10.0 ** ends[0], 10.0 ** ends[1]) if scale.log else ends
+    return bottom, scale.clip if any(series.layer.clipped.any() for series in group) and scale.clip is not None else top
+
+
+def _draw_series(axes: Axes, series: _Series) -> None:
+    x, y = series.panel.surface.x, series.layer.values
+    drawn = np.concatenate([[False], ~np.isnan(y), [False]])
+    alone = np.flatnonzero(drawn[1:-1] & ~drawn[:-2] & ~drawn[2:])  # a line of one point would not be seen
+    dots = list(range(len(x))) if len(x) <= 31 else [int(i) for i in alone]
+    axes.plot(x, y, color=series.colour, ls=series.dashes, marker="o" if dots else "", ms=2, markevery=dots or None, gid="curve")
+    if not np.isnan(series.band).all():
+        bottom, top = axes.get_ylim()
+        far = 1e3 * (top - bottom)  # out of sight, and still a coordinate that every vector format can hold
+        low, high = np.clip(series.band, bottom if series.panel.log else bottom - far, top + far)
+        axes.fill_between(x, low, high, color=series.colour, alpha=0.22, linewidth=0, gid="band")
+
+
+def _mark_edges(axes: Axes, series: _Series, number: int) -> None:
+    """Markers on the panel's edge where the curve has a gap or leaves the panel, one row for each curve."""
+    for name in reasons([series.layer]):
+        x = series.panel.surface.x[getattr(series.layer, name)]
+        height = 0.98 - 0.04 * number if name == "clipped" else 0.02 + 0.04 * number
+        axes.plot(
+            x, np.full(len(x), height), ls="none", marker=MARKS[name].marker, ms=3, mew=0.7, color=series.colour, gid=name,
+            transform=axes.get_xaxis_transform(), clip_on=False,
+        )  # fmt: skip
+
+
+def _mark_own_values(axes: Axes, series: _Series) -> None:
+    """The values of the models on the line, measured apart from it."""
+    bottom, top = axes.get_ylim()
+    key = series.panel.metric.key
+    own = [(point.coordinates[0], point.values[key]) for point in series.panel.surface.points if key in point.values]
+    own = [(x, value) for x, value in own if bottom <= value <= top]
+    if own:
+        axes.plot(*zip(*own, strict=True), "o", ms=4.5, mfc="none", mec=series.colour, mew=0.9, gid="model")
+
+
+def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
+    """A dotted line through all panels where the models lie, their names above the first panel."""
+    names: dict[float, list[str]] = {}
+    left, right = min(surface.x.min() for surface in surfaces), max(surface.x.max() for surface in surfaces)
+    for surface in surfaces:
+        for name, (x,) in model_places(surface):
+            if left <= x <= right:
+                names.setdefault(x, []).append(name)
+    for x, here in names.items():
+        for axes in all_axes:
+            axes.axvline(x, color="0.6", lw=0.6, ls=":", zorder=0, gid="place")
+        text = ", ".join(dict.fromkeys(filter(None, here)))
+        side = "left" if x < left + 0.1 * (right - left) else "right" if x > right - 0.1 * (right - left) else "center"
+        if len(text) <= 40:
+            all_axes[0].annotate(
+                text, (x, 1), (0, 1), xycoords=("data", "axes fraction"), textcoords="offset points",
+                ha=side, va="bottom", fontsize=7, color="0.3",
+            )  # fmt: skip
+
+
+def _x_label(surfaces: Sequence[Surface]) -> str:
+    """What the shared axis is, as far as all the surfaces agree."""
+    for labels in ({axis_label(surface.axes[0]) for surface in surfaces}, {f"x: {surface.axes[0].label}" for surface in surfaces}):
+        if len(labels) == 1:
+            return labels.pop()
+    return "x, along each one's own direction"
+
+
+def _handles(everything: Sequence[_Series]) -> list[Line2D | Patch]:
+    """The legend of the curves: names by colour and splits by dash where both are several, else one entry a curve."""
+    by_name = {series.panel.name: series for series in reversed(everything)}
+    by_split = {series.panel.metric.split: series for series in reversed(everything)}
+    handles: list[Line2D | Patch] = []
+    for name, series in reversed(by_name.items()):
+        share = f" ({series.panel.share_measured})" if series.panel.share_measured else ""
+        if len(by_name) > 1:
+            handles.append(Line2D([], [], color=series.colour, label=f"{name}{share}"))
+        else:
+            for split, one in reversed(by_split.items()):
+                words = ", ".join(part for part in (name, split) if part)
+                handles.append(Line2D([], [], color=one.colour, ls=one.dashes, label=f"{words}{share}"))
+    if len(by_name) > 1 and len(by_split) > 1:
+        handles += [Line2D([], [], color="0.4", ls=one.dashes, label=split) for split, one in reversed(by_split.items())]
+    bands = {series.band_words: series for series in everything if not np.isnan(series.band).all()}
+    handles += [
+        Patch(facecolor="0.5" if len(by_name) > 1 else series.colour, alpha=0.3, label=words) for words, series in bands.items()
+    ]
+    if any(series.panel.metric.key in point.values for series in everything for point in series.panel.surface.points):
+        handles.append(Line2D([], [], ls="none", marker="o", ms=4.5, mfc="none", mec="0.4", label="model, measured apart"))
+    return handles

@@ -1,0 +1,95 @@
+"""The small print under a figure: what was measured on how much, how exactly, and what the drawing leaves out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from landscape.plotting.marks import model_places, wording
+from landscape.plotting.panels import Panel, axis_label
+from landscape.surface import Surface
+
+__all__ = ["draw_notes", "note_lines"]
+
+
+def draw_notes(figure: Figure, panels: Sequence[Panel], directions: bool = False) -> None:
+    """Write the notes of `panels` under them, with `directions` also what the axes are."""
+    width = int(figure.get_figwidth() * 22)  # characters of this size in one inch
+    lines = [line for note in note_lines(panels, directions) for line in textwrap.wrap(note, width, subsequent_indent="   ")]
+    if lines:
+        figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=6.5, color="0.25", linespacing=1.25)
+
+
+def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
+    """The notes of all panels, each once; one that does not hold for every surface starts with the names it holds for."""
+    owners: dict[str, list[str]] = {}
+    names = list(dict.fromkeys(panel.name for panel in panels))
+    for name in names:
+        own = [panel for panel in panels if panel.name == name]
+        axes = [axis_label(axis).replace("\n", " ") for axis in own[0].surface.axes] if directions else []
+        notes = [
+            *axes,
+            *map(_examples, own),
+            _errors(own),
+            *(note for panel in own for note in _left_out(panel)),
+            *_outside(own[0].surface),
+        ]
+        for note in dict.fromkeys(filter(None, notes)):
+            owners.setdefault(note, []).append(name)
+    return [note if len(holders) == len(names) else f"{', '.join(holders)}: {note}" for note, holders in owners.items()]
+
+
+def _examples(panel: Panel) -> str:
+    """How many examples each point was measured on, unless it was the whole split."""
+    surface, split = panel.surface, panel.metric.split
+    data = surface.data.get(split, {})
+    size, used = int(data.get("size", 0)), int(data.get("used", 0))
+    of = f"of {size:,} {split} examples" if size else f"{split} examples"
+    tolerance = float(surface.attributes.get("tolerance", 0.0) or 0.0)
+    if tolerance > 0:
+        counts = np.asarray(surface.examples.get(split, []))
+        counts = counts[counts > 0]
+        spread = f"{counts.min():,} to {counts.max():,} " if counts.size else "as many as that takes "
+        return f"each point measured to a standard error of {tolerance:g}, on {spread}{of}"
+    order = str(data.get("order", ""))
+    return f"measured on {used:,} {of}{f' ({order})' if order else ''}" if 0 < used < size else ""
+
+
+def _errors(panels: Sequence[Panel]) -> str:
+    """The largest standard errors of what is drawn of one surface."""
+    largest = []
+    for panel in panels:
+        stderr = np.asarray(panel.surface.stderr.get(panel.metric.key, []))
+        if stderr.shape == panel.layer.values.shape:
+            drawn = stderr[np.isfinite(panel.layer.values) & ~panel.layer.clipped & np.isfinite(stderr)]
+            if drawn.size and drawn.max() > 0:
+                largest.append(f"{drawn.max():.2g} ({_what(panel)})")
+    cut = " of what is not cut off" if any(panel.layer.clipped.any() for panel in panels) else ""
+    return f"largest standard error{cut}: {', '.join(largest)}" if largest else ""
+
+
+def _left_out(panel: Panel) -> list[str]:
+    """How many points bear which mark; what is not measured stands in the title or the legend."""
+    values, n_points = panel.surface.values[panel.metric.key], panel.surface.grid.n_points
+    notes = []
+    for name in ("not_finite", "not_positive", "clipped"):
+        mask = getattr(panel.layer, name)
+        if mask.any():
+            largest = f", up to {values[mask].max():.4g}" if name == "clipped" else ""
+            notes.append(f"{mask.sum():,} of {n_points:,} points {wording(name, panel.clip)}{largest} ({_what(panel)})")
+    return notes
+
+
+def _outside(surface: Surface) -> list[str]:
+    return [
+        f"{name} at ({', '.join(f'{c:.3g}' for c in place)}) lies outside"
+        for name, place in model_places(surface)
+        if name and any(not axis.values.min() <= c <= axis.values.max() for axis, c in zip(surface.axes, place, strict=False))
+    ]
+
+
+def _what(panel: Panel) -> str:
+    return f"{panel.metric.split} {panel.metric.name}"

@@ -1,0 +1,129 @@
+"""What the page draws: every surface as plain numbers and texts, ready for JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from landscape.errors import InputError
+from landscape.surface import Point, Surface
+
+__all__ = ["content", "embed", "holes"]
+
+
+def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any]:
+    """`surfaces` as a mapping of lists, numbers and texts: the metrics offered, then the planes and the lines in their order.
+
+    Raises:
+        InputError: when no metric is in all surfaces.
+    """
+    keys = [key for key in surfaces[0].metrics if all(key in surface.metrics for surface in surfaces)]
+    if not keys:
+        held = "; ".join(f"{title}: {', '.join(surface.metrics)}" for title, surface in zip(titles, surfaces, strict=True))
+        raise InputError(f"these surfaces have no metric in common ({held}); show them on pages of their own")
+    wanted = surfaces[0].metric().key
+    metrics = [surfaces[0].metrics[key] for key in keys]
+    return {
+        "metrics": [{"key": metric.key, "label": f"{metric.split} {metric.name}", "unit": metric.unit} for metric in metrics],
+        "metric": wanted if wanted in keys else keys[0],
+        "planes": [_plane(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "surface"],
+        "lines": [_line(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "line"],
+    }
+
+
+def embed(data: Mapping[str, Any]) -> str:
+    """JSON that may stand inside a script element whatever texts it holds; numbers with all their digits.
+
+    >>> embed({"name": "</script>", "value": 0.1})
+    '{"name":"\\\\u003c/script\\\\u003e","value":0.1}'
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII only: U+2028 and its like arrive escaped
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def holes(surface: Surface, key: str) -> dict[str, int]:
+    """How many points of a metric have no number to draw, by reason: not measured yet, measured as NaN, as infinite."""
+    values, done = surface.values[key], np.asarray(surface.done[key], dtype=bool)
+    return {
+        "unmeasured": int((~done).sum()),
+        "nan": int((done & np.isnan(values)).sum()),
+        "infinite": int((done & np.isinf(values)).sum()),
+    }
+
+
+def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        **_common(surface, title, keys),
+        "y": surface.y.tolist(),
+        "y_label": surface.axes[1].label,
+        "values": {key: _rows(_measured(surface, key)) for key in keys},
+        "stderr": {key: _rows(surface.stderr[key]) for key in keys if key in surface.stderr},
+        "examples": {split: _rows(counts) for split, counts in surface.examples.items()},
+    }
+
+
+def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+    """A line: `values` holds one row of `nx` for each draw; for several draws the quartiles between them stand beside."""
+    line = {
+        **_common(surface, title, keys),
+        "values": {key: _rows(_measured(surface, key)) for key in keys},
+        "stderr": {key: _rows(surface.stderr[key]) for key in keys if key in surface.stderr},
+        "examples": {split: _rows(counts) for split, counts in surface.examples.items()},
+        "quartiles": {},
+        "draws": [],
+    }
+    if surface.n_draws > 1:
+        line["draws"] = [_text(seed) for seed in surface.axes[1].values.tolist()]
+        line["quartiles"] = {key: _numbers(_quartiles(surface, key)) for key in keys}
+    return line
+
+
+def _common(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": title,
+        "x": surface.x.tolist(),
+        "x_label": surface.axes[0].label,
+        "holes": {key: holes(surface, key) for key in keys},
+        "points": [_point(point) for point in surface.points],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    values = {key: float(value) for key, value in point.values.items() if np.isfinite(value)}
+    return {"name": point.name, "coordinates": [float(c) for c in point.coordinates], "values": values}
+
+
+def _measured(surface: Surface, key: str) -> np.ndarray:
+    return np.where(np.asarray(surface.done[key], dtype=bool), surface.values[key], np.nan)
+
+
+def _rows(values: np.ndarray) -> list[list[float | None]]:
+    """The one transpose of the page: `[x, y]` becomes rows of y, as Plotly wants them; `[x]` becomes a single row."""
+    return _numbers(np.atleast_2d(np.asarray(values).T))
+
+
+def _numbers(values: np.ndarray) -> list[list[float | None]]:
+    """Rows of plain numbers with `None` for what is not finite: JSON has no NaN, and a hole is drawn as a hole."""
+    finite = np.isfinite(values)
+    return [
+        [value if good else None for value, good in zip(row, mask, strict=True)]
+        for row, mask in zip(values.tolist(), finite.tolist(), strict=True)
+    ]
+
+
+def _quartiles(surface: Surface, key: str) -> np.ndarray:
+    """Quartiles `(3, nx)` over the draws measured at each x; NaN where none is, or where a draw gave NaN and has no rank."""
+    values, done = surface.values[key], np.asarray(surface.done[key], dtype=bool)
+    quartiles = np.full((3, len(values)), np.nan)
+    for i, (row, measured) in enumerate(zip(values, done, strict=True)):
+        if measured.any() and not np.isnan(row[measured]).any():
+            with np.errstate(invalid="ignore"):  # between two infinite draws the quartile is NaN: a hole, as it should be
+                quartiles[:, i] = np.quantile(row[measured], [0.25, 0.5, 0.75])
+    return quartiles
+
+
+def _text(value: float) -> str:
+    return f"{value:g}"

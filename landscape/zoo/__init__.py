@@ -1,0 +1,11 @@
+"""The zoo: example models, data sets, training recipes and ready problems; nothing else in the package needs it.
+
+`problems.problems()` lists what there is.
+"""
+
+from __future__ import annotations
+
+from landscape.zoo.problems import Entry, problem
+from landscape.zoo.training import Training, train
+
+__all__ = ["Entry", "Training", "problem", "train"]
