@@ -45,9 +45,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _problems(options: argparse.Namespace) -> int:
-    from landscape import zoo
+    from landscape.zoo.problems import problems
 
-    entries = zoo.problems()
+    entries = problems()
     if options.json:
         print(json.dumps([{"name": e.name, "description": e.description, "source": e.source} for e in entries]))
         return 0
