@@ -1,8 +1,8 @@
 """Loss landscapes of PyTorch models: lines and planes through weight space, measured right and drawn honestly.
 
-    problem = landscape.Problem(model, nn.CrossEntropyLoss(), data={"train": dataset})
-    surface = landscape.surface(problem, x=(-1, 1, 51), y=(-1, 1, 51), to="net.h5")
-    landscape.plotting.relief(surface)
+problem = landscape.Problem(model, nn.CrossEntropyLoss(), data={"train": dataset})
+surface = landscape.surface(problem, x=(-1, 1, 51), y=(-1, 1, 51), to="net.h5")
+landscape.plotting.relief(surface)
 """
 
 from __future__ import annotations
@@ -11,16 +11,25 @@ import importlib
 import os
 from types import ModuleType
 
-from landscape.errors import FailedRun, InputError, LandscapeError
+from landscape.errors import InputError, LandscapeError, RunError
+from landscape.measures import measure
 from landscape.problem import Problem
 from landscape.surface import Surface
+from landscape.sweep import line, surface  # after the import of the module landscape.surface, whose name the function takes over
 
-# `surface` and `line` come after every import of the module landscape.surface, whose name the function takes over.
-from landscape.sweep import line, surface
-
-__all__ = ["FailedRun", "InputError", "LandscapeError", "Problem", "Surface", "line", "measure", "plotting", "read", "surface", "zoo"]
-
-from landscape.measures import measure
+__all__ = [
+    "InputError",
+    "LandscapeError",
+    "Problem",
+    "RunError",
+    "Surface",
+    "line",
+    "measure",
+    "plotting",
+    "read",
+    "surface",
+    "zoo",
+]
 
 
 def read(path: str | os.PathLike[str]) -> Surface:

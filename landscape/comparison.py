@@ -21,6 +21,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
+        """Whether nothing differs."""
         return not self.reasons
 
 
@@ -35,8 +36,12 @@ def compare(first: Surface, second: Surface, tolerance: float = 0.0) -> Comparis
         result.reasons.append(f"one is a {first.kind}, the other a {second.kind}")
         return result
     for a, b in zip(first.axes, second.axes, strict=True):
-        if a.values.shape != b.values.shape or not np.allclose(a.values, b.values, rtol=0, atol=1e-12 * float(np.abs(a.values).max() or 1)):
-            result.reasons.append(f"their {a.name} axes differ ({a.values[0]:g}:{a.values[-1]:g}:{len(a.values)} and {b.values[0]:g}:{b.values[-1]:g}:{len(b.values)})")
+        if a.values.shape != b.values.shape or not np.allclose(
+            a.values, b.values, rtol=0, atol=1e-12 * float(np.abs(a.values).max() or 1)
+        ):
+            result.reasons.append(
+                f"their {a.name} axes differ ({a.values[0]:g}:{a.values[-1]:g}:{len(a.values)} and {b.values[0]:g}:{b.values[-1]:g}:{len(b.values)})"
+            )
     if result.reasons:
         return result
     for key in sorted({*first.metrics, *second.metrics}):
@@ -63,4 +68,6 @@ def _compare_values(result: Comparison, key: str, first: Surface, second: Surfac
     result.relative[key] = float(share.max(initial=0.0))
     if result.relative[key] > tolerance:
         n = int((share > tolerance).sum())
-        result.reasons.append(f"{n} values of {key} differ by more than {tolerance:g}, at most by {result.relative[key]:.3g} (relative)")
+        result.reasons.append(
+            f"{n} values of {key} differ by more than {tolerance:g}, at most by {result.relative[key]:.3g} (relative)"
+        )

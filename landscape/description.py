@@ -34,13 +34,31 @@ def describe(surface: Surface) -> str:
         spread = surface.attributes.get("cosine_sd")
         random = f" (random ones: ±{spread:.4f})" if isinstance(spread, float) else ""
         lines.append(f"  cosine      {surface.attributes['cosine']:.4f}{random}")
-    lines += [f"  {name:<11} {surface.attributes[name]}" for name in ("bn", "ignore", "only", "precision") if surface.attributes.get(name)]
+    lines += [
+        f"  {name:<11} {surface.attributes[name]}" for name in ("bn", "ignore", "only", "precision") if surface.attributes.get(name)
+    ]
     if surface.attributes.get("tolerance"):
         lines.append(f"  tolerance   {surface.attributes['tolerance']:g}: points used as many examples as that took")
-    lines += [f"  weights     sha256 {str(surface.attributes['weights_sha256'])[:16]}…"] if "weights_sha256" in surface.attributes else []
+    lines += (
+        [f"  weights     sha256 {str(surface.attributes['weights_sha256'])[:16]}…"]
+        if "weights_sha256" in surface.attributes
+        else []
+    )
     for split, data in surface.data.items():
-        lines.append(f"  data        {split}: {data.get('used')} of {data.get('size')} examples ({data.get('order')}), sha256 {str(data.get('sha256'))[:16]}…")
-    lines += ["values", *_values(surface), *_points(surface), "self-check", *_checks(surface), "numbers", *_numbers(surface), "runs", *_runs(surface)]
+        lines.append(
+            f"  data        {split}: {data.get('used')} of {data.get('size')} examples ({data.get('order')}), sha256 {str(data.get('sha256'))[:16]}…"
+        )
+    lines += [
+        "values",
+        *_values(surface),
+        *_points(surface),
+        "self-check",
+        *_checks(surface),
+        "numbers",
+        *_numbers(surface),
+        "runs",
+        *_runs(surface),
+    ]
     return "\n".join(lines)
 
 
@@ -141,5 +159,7 @@ def _runs(surface: Surface) -> list[str]:
         where = f"{run.get('device')}, {run.get('n_ranks')} × {run.get('threads')} threads, {run.get('host')}"
         lines.append(f"  {run.get('command')}")
         lines.append(f"    {run.get('points')} points in {run.get('seconds', math.nan):.1f} s on {where}")
-        lines.append(f"    {run.get('started')}, version {run.get('package_version')} {run.get('package_commit', '')}, torch {run.get('torch')}")
+        lines.append(
+            f"    {run.get('started')}, version {run.get('package_version')} {run.get('package_commit', '')}, torch {run.get('torch')}"
+        )
     return lines

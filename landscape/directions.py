@@ -106,7 +106,9 @@ def moving(
     ]
     if not names:
         held = f'"{only}" names' if only is not None else "the model has"
-        raise InputError(f"no parameter moves: {held} none that is free with ignore={','.join(ignore) or 'none'}; see model.named_parameters()")
+        raise InputError(
+            f"no parameter moves: {held} none that is free with ignore={','.join(ignore) or 'none'}; see model.named_parameters()"
+        )
     return names
 
 
@@ -125,6 +127,7 @@ class Direction:
 
     @property
     def sha256(self) -> str:
+        """The digest of all it moves."""
         return digest({**self.parameters, **self.buffers})
 
     def described(self) -> dict[str, Any]:
@@ -140,7 +143,9 @@ class Direction:
         length = self.norm
         if length == 0 or not math.isfinite(length):
             what = "zero in every parameter" if length == 0 else "not finite"
-            raise InputError(f"the direction {self.attributes.get('label', '')!r} is {what}; are the checkpoints the same, or the weights all zero?")
+            raise InputError(
+                f"the direction {self.attributes.get('label', '')!r} is {what}; are the checkpoints the same, or the weights all zero?"
+            )
         return self
 
 
@@ -215,7 +220,13 @@ def between(
     Raises:
         InputError: when the two do not differ.
     """
-    attributes = {"label": f"{labels[0]} to {labels[1]}", "source": "difference", "normalize": "none", "from": labels[0], "to": labels[1]}
+    attributes = {
+        "label": f"{labels[0]} to {labels[1]}",
+        "source": "difference",
+        "normalize": "none",
+        "from": labels[0],
+        "to": labels[1],
+    }
     parameters = difference(end, start, names)
     return Direction(parameters, difference(end, start, buffer_names(module)), attributes).checked()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["FailedRun", "InputError", "LandscapeError", "nearest"]
+__all__ = ["InputError", "LandscapeError", "RunError", "nearest"]
 
 
 class LandscapeError(Exception):
@@ -17,7 +17,7 @@ class LandscapeError(Exception):
     exit_code = 1
 
 
-class FailedRun(LandscapeError):
+class RunError(LandscapeError):
     """A check failed, or the computation did: exit code 1."""
 
 

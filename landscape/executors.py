@@ -39,7 +39,9 @@ class Executor(Protocol):
         """Whether this process writes the file and speaks to the user."""
         ...
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Item, Result]]:
         """Each item with its result as they come, on the root; other ranks yield nothing. Ends early when `stop()` says so."""
         ...
 
@@ -69,7 +71,9 @@ class Serial:
     n_local_ranks = 1
     is_root = True
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Item, Result]]:
         """See `Executor.map`."""
         for item in items:
             if stop():
@@ -112,7 +116,9 @@ class Ranks:
         """Whether this is rank 0."""
         return self.rank == 0
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Item, Result]]:
         """See `Executor.map`."""
         if self.is_root:
             yield from self._collect(function, items, stop)
@@ -201,7 +207,9 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
         InputError: when the launcher started several ranks but MPI is missing or sees only one.
     """
     environment = os.environ if environment is None else environment
-    variable = next((name for name in _LAUNCHERS if environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1), None)
+    variable = next(
+        (name for name in _LAUNCHERS if environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1), None
+    )
     if variable is None:
         return Serial()
     launcher, n_ranks = _LAUNCHERS[variable], int(environment[variable])

@@ -95,10 +95,12 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """How many points lie along each axis."""
         return tuple(len(axis) for axis in self.axes)
 
     @property
     def n_points(self) -> int:
+        """How many points there are."""
         return math.prod(self.shape)
 
     def coordinates(self, index: Sequence[int]) -> tuple[float, ...]:

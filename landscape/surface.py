@@ -24,6 +24,7 @@ class Axis:
 
     @property
     def label(self) -> str:
+        """What the axis is, in words."""
         return str(self.attributes.get("label", self.name))
 
     @property
@@ -92,14 +93,17 @@ class Surface:
 
     @property
     def grid(self) -> Grid:
+        """The axes as a grid."""
         return Grid(tuple(axis.values for axis in self.axes))
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of every array: (nx,), (nx, n_draws) or (nx, ny)."""
         return self.grid.shape
 
     @property
     def x(self) -> np.ndarray:
+        """The first axis, `(nx,)`."""
         return self.axes[0].values
 
     @property
@@ -120,6 +124,7 @@ class Surface:
 
     @property
     def complete(self) -> bool:
+        """Whether every value is measured."""
         return all(bool(mask.all()) for mask in self.done.values())
 
     def metric(self, key: str | None = None) -> Metric:

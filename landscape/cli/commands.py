@@ -176,7 +176,9 @@ def _diff(options: argparse.Namespace) -> int:
         raise InputError(f"the tolerance is {options.tolerance:g}; it is a relative difference, 0 or more")
     result = compare(landscape.read(options.first), landscape.read(options.second), options.tolerance)
     if options.json:
-        print(json.dumps({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative}))
+        print(
+            json.dumps({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative})
+        )
         return 0 if result.same else 1
     for key in result.absolute:
         print(f"{key:<15} largest difference {result.absolute[key]:.3g}, relative {result.relative[key]:.3g}")

@@ -86,7 +86,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the `landscape` command."""
     parser = _Parser(
-        prog="landscape", description="Loss landscapes of PyTorch models.", epilog=f"example: {EXAMPLES['demo']}", allow_abbrev=False
+        prog="landscape",
+        description="Loss landscapes of PyTorch models.",
+        epilog=f"example: {EXAMPLES['demo']}",
+        allow_abbrev=False,
     )
     parser.set_defaults(parser=parser, debug=False)
     parser.add_argument("--version", action="store_true", help="print the version")
@@ -132,7 +135,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", metavar="PROBLEM", help=_PROBLEM)
-    parser.add_argument("--set", dest="settings", metavar="key=value", action="append", type=_setting, default=[], help="a setting of a zoo problem")
+    parser.add_argument(
+        "--set", dest="settings", metavar="key=value", action="append", type=_setting, default=[], help="a setting of a zoo problem"
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="where the files of a zoo problem's data lie")
 
 
@@ -140,7 +145,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     """The options that lines and planes share."""
     directions = parser.add_argument_group("directions")
     directions.add_argument("--normalize", choices=NORMALIZATIONS, help="normalization of random directions (default: filter)")
-    directions.add_argument("--ignore", metavar="bias,norm|none", help="what stays fixed (default: bias,norm for random directions, else none)")
+    directions.add_argument(
+        "--ignore", metavar="bias,norm|none", help="what stays fixed (default: bias,norm for random directions, else none)"
+    )
     directions.add_argument("--only", metavar="GLOB", help="move these parameters alone, such as 'layer4.*'")
     directions.add_argument("--directions", metavar="FILE", help="use the directions in a file, ours or tomgoldstein's")
     directions.add_argument("--save-directions", action="store_true", help="write the directions into the file")
@@ -148,15 +155,21 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     directions.add_argument("--bn", choices=POLICIES, help="running statistics (default: moved between checkpoints, else frozen)")
     data = parser.add_argument_group("data")
     data.add_argument("--split", metavar="train,test", help="data split or splits measured on (default: train)")
-    data.add_argument("--examples", type=_examples, metavar="N|first:N", help="a random sample of N examples, or the first N (default: all)")
-    data.add_argument("--tolerance", type=float, default=0.0, metavar="T", help="relative standard error at which a point may stop (default: off)")
+    data.add_argument(
+        "--examples", type=_examples, metavar="N|first:N", help="a random sample of N examples, or the first N (default: all)"
+    )
+    data.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="T", help="relative standard error at which a point may stop (default: off)"
+    )
     machine = parser.add_argument_group("computing")
     machine.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
     machine.add_argument("--threads", type=int, metavar="N", help="CPU threads of each rank (default: the cores shared out)")
     machine.add_argument("--batch-size", type=int, metavar="N", help="examples computed at once (default: 128, on a GPU 1024)")
     machine.add_argument("--precision", choices=PRECISIONS, help="arithmetic (default: fp32)")
     machine.add_argument("--time-limit", metavar="55m", help="begin no point that would end later; exit code 3 when some are left")
-    machine.add_argument("--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)")
+    machine.add_argument(
+        "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
+    )
     machine.add_argument("--yes", action="store_true", help="really measure a million points or more")
     _add_output(parser, "FILE.h5", "the surface file; one that is there is resumed")
     _add_talk(parser)
@@ -185,7 +198,9 @@ def _fill_problems(parser: argparse.ArgumentParser) -> None:
 def _fill_train(parser: argparse.ArgumentParser) -> None:
     _add_problem(parser)
     parser.add_argument("--out", metavar="DIR", help="folder for checkpoints and history (default: the problem's name)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="passes through the training examples (default: the problem's recipe)")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="passes through the training examples (default: the problem's recipe)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of initial weights and order (default: 0)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
@@ -236,7 +251,9 @@ def _fill_show(parser: argparse.ArgumentParser) -> None:
 def _fill_diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", metavar="A.h5", help="a surface file")
     parser.add_argument("second", metavar="B.h5", help="another")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="T", help="largest relative difference that counts as equal (default: 0)")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="T", help="largest relative difference that counts as equal (default: 0)"
+    )
     parser.add_argument("--json", action="store_true", help="the same for machines")
 
 

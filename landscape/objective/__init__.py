@@ -8,4 +8,16 @@ from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, P
 from landscape.objective.sample import Sample, choose
 from landscape.objective.statistics import Estimate
 
-__all__ = ["CALIBRATION_BATCH", "CALIBRATION_EXAMPLES", "POLICIES", "PRECISIONS", "Engine", "Estimate", "Measurement", "Objective", "Sample", "choose", "measure_apart"]
+__all__ = [
+    "CALIBRATION_BATCH",
+    "CALIBRATION_EXAMPLES",
+    "POLICIES",
+    "PRECISIONS",
+    "Engine",
+    "Estimate",
+    "Measurement",
+    "Objective",
+    "Sample",
+    "choose",
+    "measure_apart",
+]

@@ -93,7 +93,11 @@ class Objective:
         self._targets = [named[name] for name in subspace.origin if name in moved]
         self._origin = [self._like(named[name], subspace.origin[name]) for name in subspace.origin if name in moved]
         self._directions = [
-            {i: part for i, part in enumerate(self._parts(named, subspace.origin, moved, {**d.parameters, **d.buffers})) if part is not None}
+            {
+                i: part
+                for i, part in enumerate(self._parts(named, subspace.origin, moved, {**d.parameters, **d.buffers}))
+                if part is not None
+            }
             for d in subspace.directions
         ]
         with torch.no_grad():

@@ -19,9 +19,7 @@ CALIBRATION_BATCH = 256
 
 def running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
     """The layers of a model that keep running statistics."""
-    return [
-        layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats
-    ]
+    return [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats]
 
 
 def recalibrate(model: nn.Module, batches: Iterable[Batch], forward: Callable[[nn.Module, Batch], object]) -> None:

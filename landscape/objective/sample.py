@@ -24,10 +24,12 @@ class Sample:
 
     @property
     def size(self) -> int:
+        """How many examples are used."""
         return self.examples.size
 
     @property
     def split(self) -> str:
+        """The name of the split."""
         return self.examples.split
 
     def described(self) -> dict[str, object]:

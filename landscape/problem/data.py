@@ -43,11 +43,14 @@ class Examples:
         if not sizes or sizes == {0}:
             raise InputError(f'the data split "{split}" is empty; give it at least one example')
         if len(sizes) > 1:
-            raise InputError(f'the parts of data split "{split}" differ in length ({sorted(sizes)}); axis 0 of each tensor counts examples')
+            raise InputError(
+                f'the parts of data split "{split}" differ in length ({sorted(sizes)}); axis 0 of each tensor counts examples'
+            )
         return cls(split, tensors)
 
     @property
     def size(self) -> int:
+        """How many examples there are."""
         return len(next(iter(_flatten(self.tensors).values())))
 
     @cached_property
@@ -119,7 +122,9 @@ def _tensors(split: str, batch: Any) -> Batch:
         return {key: _tensors(split, value) for key, value in batch.items()}
     if isinstance(batch, Sequence) and not isinstance(batch, str):
         return tuple(_tensors(split, value) for value in batch)
-    raise InputError(f'the data split "{split}" holds a {type(batch).__name__} where a tensor is expected; let its batches be tensors, tuples or dicts')
+    raise InputError(
+        f'the data split "{split}" holds a {type(batch).__name__} where a tensor is expected; let its batches be tensors, tuples or dicts'
+    )
 
 
 def _join(split: str, batches: list[Batch]) -> Batch:

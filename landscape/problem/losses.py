@@ -34,7 +34,7 @@ class PerExample:
         if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
             self.criterion = copy.deepcopy(loss)
             self.reduction = str(loss.reduction)
-            self.criterion.reduction = "none"
+            setattr(self.criterion, "reduction", "none")  # noqa: B010  # nn.Module's stubs know only tensors and modules
         elif callable(loss):
             self.function = loss
         else:
@@ -84,7 +84,9 @@ class PerExample:
             if part.dim() == 0:
                 raise InputError(f"the loss function returned a scalar as {name}; {_FIX}")
             if part.shape != (size,):
-                raise InputError(f"the loss function returned {name} of shape {tuple(part.shape)} for {size} examples, not ({size},); {_FIX}")
+                raise InputError(
+                    f"the loss function returned {name} of shape {tuple(part.shape)} for {size} examples, not ({size},); {_FIX}"
+                )
         if not self.per_example and sums.dim() == 0:
             return sums * size, torch.full_like(sums, size)
         return sums, weights
@@ -94,12 +96,16 @@ class PerExample:
         outputs = apply(model, inputs)
         losses = criterion(outputs, targets)
         if not isinstance(losses, Tensor) or losses.dim() == 0:
-            raise InputError(f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)")
+            raise InputError(
+                f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)"
+            )
         kept = _kept(criterion, targets)
         metrics: Sums = {"loss": self._reduce(criterion, losses, targets, kept)}
         if kept is not None:
             right = (outputs.argmax(dim=1) == targets) & kept
-            metrics["accuracy"] = (_flat_sum(right), _flat_sum(kept)) if targets.dim() > 1 or not kept.all() else (right.double(), None)
+            metrics["accuracy"] = (
+                (_flat_sum(right), _flat_sum(kept)) if targets.dim() > 1 or not kept.all() else (right.double(), None)
+            )
         return metrics
 
     def _reduce(self, criterion: nn.Module, losses: Tensor, targets: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -120,12 +126,12 @@ class PerExample:
 
 def apply(model: nn.Module, inputs: Batch) -> Tensor:
     """The model's output: a tuple of inputs is spread over its arguments, a dict over its keywords."""
-    if isinstance(inputs, Tensor):
-        outputs = model(inputs)
-    else:
-        outputs = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+    positional, named = ((), inputs) if isinstance(inputs, Mapping) else ((inputs,) if isinstance(inputs, Tensor) else inputs, {})
+    outputs = model(*positional, **named)
     if not isinstance(outputs, Tensor):
-        raise InputError(f"the model returns a {type(outputs).__name__}, a criterion wants a tensor; give a function loss(model, batch) instead")
+        raise InputError(
+            f"the model returns a {type(outputs).__name__}, a criterion wants a tensor; give a function loss(model, batch) instead"
+        )
     return outputs
 
 

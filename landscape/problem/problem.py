@@ -116,7 +116,9 @@ def resolve(text: str) -> Problem:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise InputError(f'no module "{module_name}" here or among the installed packages; run from its folder or set PYTHONPATH') from error
+            raise InputError(
+                f'no module "{module_name}" here or among the installed packages; run from its folder or set PYTHONPATH'
+            ) from error
         raise InputError(f'importing "{module_name}" failed: {error}') from error
     except Exception as error:
         raise InputError(f'importing "{module_name}" failed: {type(error).__name__}: {error}') from error

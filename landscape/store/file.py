@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from landscape.atomic import replacing
-from landscape.errors import FailedRun, InputError
+from landscape.errors import InputError, RunError
 from landscape.store import goldstein
 from landscape.store.reading import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened, read_attributes
 from landscape.surface import Axis, Metric, Number, Point, Surface
@@ -134,7 +134,9 @@ def read(path: str | os.PathLike[str]) -> Surface:
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
         shape = tuple(len(axis.values) for axis in axes)
         metrics, values, stderr, done = _read_values(file, shape, path)
-        examples = {name: _read_array(file, f"examples/{name}", shape, path).astype(np.int64) for name in _names(file, "examples", path)}
+        examples = {
+            name: _read_array(file, f"examples/{name}", shape, path).astype(np.int64) for name in _names(file, "examples", path)
+        }
         return Surface(
             kind=str(attributes["kind"]),
             axes=axes,
@@ -204,7 +206,9 @@ def _read_values(
             stderr[name.removesuffix("_stderr")] = array
             continue
         split, _, metric = name.partition("_")
-        metrics[name] = Metric(str(attributes.get("split", split)), str(attributes.get("metric", metric)), str(attributes.get("unit", "")))
+        metrics[name] = Metric(
+            str(attributes.get("split", split)), str(attributes.get("metric", metric)), str(attributes.get("unit", ""))
+        )
         values[name] = array
         done[name] = _read_array(file, f"done/{name}", shape, path) != 0
     if not metrics:
@@ -251,7 +255,10 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndar
     with opened(path) as file:
         _read_header(file, path)
         return {
-            axis: {name: find_numbers(file[f"direction_{axis}"], name, path, MAX_WEIGHTS)[()] for name in _names(file, f"direction_{axis}", path)}
+            axis: {
+                name: find_numbers(file[f"direction_{axis}"], name, path, MAX_WEIGHTS)[()]
+                for name in _names(file, f"direction_{axis}", path)
+            }
             for axis in ("x", "y")
             if f"direction_{axis}" in file
         }
@@ -300,7 +307,9 @@ class Recorder:
             self._file = h5py.File(self.path, "r+")
         except OSError as error:
             if isinstance(error, BlockingIOError) or "lock" in str(error):
-                raise InputError(f"{self.path}: another process is writing it; wait for it to end, or choose another name") from error
+                raise InputError(
+                    f"{self.path}: another process is writing it; wait for it to end, or choose another name"
+                ) from error
             raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
         self._inode = os.stat(self.path).st_ino
         self._pending: list[tuple[str, tuple[int, ...], float]] = []
@@ -320,7 +329,7 @@ class Recorder:
         """Bring what was recorded to the disk: the values first, then the marks that they are there.
 
         Raises:
-            FailedRun: when the disk is full.
+            RunError: when the disk is full.
         """
         try:
             self._file.flush()
@@ -329,18 +338,22 @@ class Recorder:
             self._pending.clear()
             self._file.flush()
         except OSError as error:
-            raise FailedRun(f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again") from error
+            raise RunError(
+                f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again"
+            ) from error
         self._flushed = time.monotonic()
 
     def finish(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> None:
         """Replace the file by its final form, checks and numbers included, in one step.
 
         Raises:
-            FailedRun: when another process replaced the file meanwhile.
+            RunError: when another process replaced the file meanwhile.
         """
         self.close()
         if not self.path.exists() or os.stat(self.path).st_ino != self._inode:
-            raise FailedRun(f"{self.path}: was replaced or removed by another process while this one computed; nothing more was written")
+            raise RunError(
+                f"{self.path}: was replaced or removed by another process while this one computed; nothing more was written"
+            )
         write(surface, self.path, directions)
 
     def close(self) -> None:

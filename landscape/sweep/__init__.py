@@ -55,7 +55,7 @@ def line(
 
     Raises:
         InputError: for input that cannot be used; nothing is written then.
-        FailedRun: when the computation fails; what was measured is in the file.
+        RunError: when the computation fails; what was measured is in the file.
     """
     asked = Options.of(options)
     geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
@@ -102,7 +102,7 @@ def surface(
 
     Raises:
         InputError: for input that cannot be used; nothing is written then.
-        FailedRun: when the computation fails; what was measured is in the file.
+        RunError: when the computation fails; what was measured is in the file.
     """
     asked = Options.of(options)
     geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)

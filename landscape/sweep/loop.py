@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from landscape.atomic import check_target
-from landscape.errors import FailedRun, InputError
+from landscape.errors import InputError, RunError
 from landscape.executors import Executor, launched
 from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine, Measurement, Objective, Sample, choose
 from landscape.problem import Examples
@@ -42,7 +42,7 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
 
     Raises:
         InputError: for input that cannot be used; nothing is written then.
-        FailedRun: when the computation fails; what was measured is in the file.
+        RunError: when the computation fails; what was measured is in the file.
         KeyboardInterrupt: likewise.
     """
     executor = launched()
@@ -194,11 +194,15 @@ class _Sweep:
         """Close the bar, complete the file and say how it went."""
         self._progress.close()
         if self._record is None:
-            raise FailedRun("the sweep has not begun")
+            raise RunError("the sweep has not begun")
         surface = self._record.finish(self._options.level)
         if not surface.complete:
             n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
-            place = f" are in {self._options.to}; run the same command again to go on" if self._options.to is not None else " were measured"
+            place = (
+                f" are in {self._options.to}; run the same command again to go on"
+                if self._options.to is not None
+                else " were measured"
+            )
             why = "interrupted" if interrupted else "stopped at the time limit"
             self._progress.note(f"{why}: {n_done} of {surface.grid.n_points} points{place}")
         return surface
@@ -208,9 +212,11 @@ class _Sweep:
         try:
             measurement = self._known.get(coordinates) or self._bench.objective(coordinates)
         except torch.cuda.OutOfMemoryError as error:
-            raise FailedRun(f"{self._where(index)}: the GPU is out of memory; try a smaller --batch-size") from error
+            raise RunError(f"{self._where(index)}: the GPU is out of memory; try a smaller --batch-size") from error
         except Exception as error:
-            raise FailedRun(f"{self._where(index)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
+            raise RunError(
+                f"{self._where(index)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            ) from error
         self._slowest = max(self._slowest, measurement.seconds)
         return measurement
 
@@ -246,7 +252,9 @@ class _Sweep:
         if not self._options.save_directions:
             return None
         if self._plan.n_draws > 1:
-            raise InputError("--save-directions stores one direction an axis; several seeds have several, and are drawn again from them")
+            raise InputError(
+                "--save-directions stores one direction an axis; several seeds have several, and are drawn again from them"
+            )
         pairs = zip(self._plan.axes, self._plan.subspace.directions, strict=True)
         return {axis.name: {n: t.cpu().numpy() for n, t in {**d.parameters, **d.buffers}.items()} for axis, d in pairs}
 
@@ -262,7 +270,9 @@ class _Sweep:
             note(f"{n_left} points × {duration(seconds)} ≈ {duration(total)} on {engine.device}{ranks}")
         n_gpus = torch.cuda.device_count() if engine.device.type == "cuda" else 0
         if n_gpus > self._executor.n_local_ranks:
-            note(f"{n_gpus} GPUs are visible, {self._executor.n_local_ranks} used: start with mpirun -n {n_gpus} in front of the command")
+            note(
+                f"{n_gpus} GPUs are visible, {self._executor.n_local_ranks} used: start with mpirun -n {n_gpus} in front of the command"
+            )
         self._progress.start(self._plan.grid.n_points, self._plan.grid.n_points - n_left)
 
 
@@ -287,5 +297,7 @@ def _described(plan: Plan, engine: Engine) -> dict[str, Any]:
         **plan.attributes,
     }
     if plan.bn == "recalibrated":
-        attributes["bn_calibration"] = f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
+        attributes["bn_calibration"] = (
+            f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
+        )
     return attributes

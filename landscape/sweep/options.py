@@ -119,7 +119,9 @@ def choose_device(wanted: str, executor: Executor) -> torch.device:
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise InputError(f'device "{wanted}" was asked for, but torch {torch.__version__} sees no CUDA device here; use --device cpu')
+        raise InputError(
+            f'device "{wanted}" was asked for, but torch {torch.__version__} sees no CUDA device here; use --device cpu'
+        )
     n_devices = torch.cuda.device_count()
     if number and int(number) >= n_devices:
         raise InputError(f'device "{wanted}" was asked for, but there are {n_devices} CUDA devices, cuda:0 to cuda:{n_devices - 1}')

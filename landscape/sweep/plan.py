@@ -80,10 +80,12 @@ class Plan:
 
     @property
     def grid(self) -> Grid:
+        """The axes as a grid."""
         return Grid(tuple(axis.values for axis in self.axes))
 
     @property
     def n_draws(self) -> int:
+        """How many random directions a line is measured along; 1 for a plane."""
         return len(self.axes[1].values) if self.kind == "line" and len(self.axes) == 2 else 1
 
     def place(self, index: Sequence[int]) -> tuple[float, ...]:
@@ -118,14 +120,17 @@ def plan_line(
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
         goal = Model(name_of(end, "end"), weights_of(end, problem.model))
         directions, bn, attributes = _differences(problem, geometry, [origin, goal], orthogonal=False)
-        axes = (Axis("x", values, directions[0].described()),)
-        return _plan(problem, "line", axes, origin, directions, bn, geometry.seed, [goal], attributes)
+        along = Axis("x", values, directions[0].described())
+        return _plan(problem, "line", (along,), origin, directions, bn, geometry.seed, [goal], attributes)
     directions, bn, attributes = _spanning(problem, geometry, origin, ["x"], seeds)
-    if seeds is None:
-        axes = (Axis("x", values, directions[0].described()),)
-    else:
+    axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
+    if seeds is not None:
         first = directions[0].described()
-        shared = {"label": f"random directions, {first['normalize']}-normalized", "source": "random", "normalize": first["normalize"]}
+        shared = {
+            "label": f"random directions, {first['normalize']}-normalized",
+            "source": "random",
+            "normalize": first["normalize"],
+        }
         digests = {"sha256": [direction.sha256 for direction in directions], "norm": float(np.median([d.norm for d in directions]))}
         draws = Axis("seed", np.array(seeds, dtype=np.float64), {"label": "seed"})
         axes = (Axis("x", values, {**shared, **digests}), draws)
@@ -148,7 +153,9 @@ def plan_surface(
         InputError: for two checkpoints, options that do not go together, and whatever checkpoints, directions and axes object to.
     """
     if (end_x is None) != (end_y is None):
-        raise InputError("a plane takes one checkpoint (random directions) or three (the plane through them), not two; for two, use line")
+        raise InputError(
+            "a plane takes one checkpoint (random directions) or three (the plane through them), not two; for two, use line"
+        )
     through = end_x is not None
     default = BETWEEN_PLANE if through else AROUND
     values = [axis_values(axis if axis is not None else default) for axis in (x, y)]
@@ -211,12 +218,15 @@ def _spanning(
 ) -> tuple[list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, what running statistics do, and the attributes to store."""
     model_roles = roles(problem.model)
+    ignored: tuple[str, ...] = ()
     if geometry.directions is not None:
         if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
-            raise InputError("directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them")
+            raise InputError(
+                "directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them"
+            )
         directions = _from_file(Path(geometry.directions), problem, origin.weights, axes)
         moves = any(direction.buffers for direction in directions)
-        bn, ignored, normalize = geometry.bn or ("moved" if moves else "frozen"), (), "none"
+        bn, normalize = geometry.bn or ("moved" if moves else "frozen"), "none"
         if bn != "moved":
             directions = [replace(direction, buffers={}) for direction in directions]
         names = list(directions[0].parameters)
@@ -229,7 +239,9 @@ def _spanning(
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
         directions = [random_direction(origin.weights, model_roles, names, seed, axis, normalize) for seed, axis in draws]
     if bn == "moved" and not moves:
-        raise InputError("--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated")
+        raise InputError(
+            "--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated"
+        )
     attributes = _attributes(ignored, geometry.only)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])

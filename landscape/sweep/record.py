@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from landscape.errors import FailedRun
+from landscape.errors import RunError
 from landscape.measures import measure
 from landscape.objective import Measurement
 from landscape.surface import Surface
@@ -78,7 +78,7 @@ class Record:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
 
         Raises:
-            FailedRun: when the file cannot be written any more.
+            RunError: when the file cannot be written any more.
         """
         run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points}
         checks = {**self.surface.checks, **nan_counts(self.surface)}
@@ -88,5 +88,5 @@ class Record:
             try:
                 self._file.finish(self.surface, self._directions)
             except OSError as error:
-                raise FailedRun(f"{self._file.path}: could not be written at the end: {error}") from error
+                raise RunError(f"{self._file.path}: could not be written at the end: {error}") from error
         return self.surface

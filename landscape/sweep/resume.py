@@ -37,7 +37,9 @@ def blank(kind: str, axes: tuple[Axis, ...], metrics: Sequence[Metric], splits: 
 
 def differing(run: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     """What differs between two runs without changing what is measured, as one line; empty when nothing does."""
-    changes = [f"{name} {before[name]} → {run[name]}" for name in _RUN if name in before and name in run and before[name] != run[name]]
+    changes = [
+        f"{name} {before[name]} → {run[name]}" for name in _RUN if name in before and name in run and before[name] != run[name]
+    ]
     return "resuming with " + ", ".join(changes) + "; last digits may differ" if changes else ""
 
 
@@ -55,15 +57,16 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
     _check_same(old, new, place)
     where = np.ix_(*_positions(old, new, place))
     metrics = {**new.metrics, **old.metrics}
-    merged: dict[str, dict[str, np.ndarray]] = {"values": {}, "done": {}, "stderr": {}}
     shape = new.shape
-    for key in metrics:
-        for name, missing in (("values", np.nan), ("done", False), ("stderr", np.nan)):
-            array = np.full(shape, missing, dtype=bool if name == "done" else np.float64)
-            source = getattr(old, name)
-            if key in source:
-                array[where] = source[key]
-            merged[name][key] = array
+
+    def spread(name: str, missing: float) -> dict[str, np.ndarray]:
+        """One kind of array of every metric over the new grid, holding the old values where there are any."""
+        source: Mapping[str, np.ndarray] = getattr(old, name)
+        arrays = {key: np.full(shape, missing, dtype=bool if name == "done" else np.float64) for key in metrics}
+        for key, values in source.items():
+            arrays[key][where] = values
+        return arrays
+
     examples = {split: np.zeros(shape, dtype=np.int64) for split in (*new.examples, *old.examples)}
     for split, counts in old.examples.items():
         examples[split][where] = counts
@@ -71,9 +74,17 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
     if old.seconds is not None:
         seconds[where] = old.seconds
     return replace(
-        new, metrics=metrics, **merged, examples=examples, seconds=seconds, data={**old.data, **new.data},
-        points=_points(old, new), runs=(*old.runs, *new.runs),
-    )  # fmt: skip
+        new,
+        metrics=metrics,
+        values=spread("values", np.nan),
+        done=spread("done", 0),
+        stderr=spread("stderr", np.nan),
+        examples=examples,
+        seconds=seconds,
+        data={**old.data, **new.data},
+        points=_points(old, new),
+        runs=(*old.runs, *new.runs),
+    )
 
 
 def pending(surface: Surface, keys: Sequence[str]) -> list[tuple[int, ...]]:
@@ -139,4 +150,3 @@ def _points(old: Surface, new: Surface) -> tuple[Any, ...]:
     """The models in the plane, with the values older runs measured of them on other splits."""
     before = {point.name: point.values for point in old.points}
     return tuple(replace(point, values={**before.get(point.name, {}), **point.values}) for point in new.points)
-
