@@ -78,7 +78,7 @@ def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Tensor]:
         if isinstance(inner, Mapping) and inner:
             state = inner
             break
-    tensors = {strip_prefix(str(name)): value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{place}: holds no tensors by name; save model.state_dict(), alone or under the key state_dict")
     return tensors
@@ -88,6 +88,8 @@ def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
     private = copy.deepcopy(unwrap(module))
     expected = private.state_dict()
     model = type(private).__name__
+    own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do
+    state = {name if name in expected else own.get(strip_prefix(name), name): value for name, value in state.items()}
     for name, value in expected.items():
         if name not in state:
             if name.endswith("num_batches_tracked"):
