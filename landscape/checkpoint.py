@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,11 @@ def _load(path: Path) -> Mapping[str, Any]:
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a checkpoint; give the path of a file written by torch.save")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an unusual pickle protocol: what cannot be read is refused below, in one line
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        if "GLOBAL" in str(error) or ("operand" in str(error) and path.read_bytes()[:1] == pickle.PROTO):
             raise InputError(
                 f"{path}: holds pickled code, which is never run; save plain tensors with torch.save(model.state_dict(), path)"
             ) from error
