@@ -22,7 +22,8 @@ function redraw() {
   main.setAttribute('aria-busy', 'true');
   turn += 1;
   const mine = turn;
-  return Promise.all([drawPlanes(current, drawable, form.elements.scale.value === 'shared'), drawLines(current, drawable)]).then(() => main.setAttribute('aria-busy', String(mine !== turn)));
+  Promise.all([drawPlanes(current, drawable, form.elements.scale.value === 'shared'), drawLines(current, drawable)])
+    .finally(() => main.setAttribute('aria-busy', String(mine !== turn)));
 }
 
 for (const metric of data.metrics) {

@@ -115,11 +115,10 @@ const configOf = (name) => ({
 
 // Draws every plane; resolves when all are there.
 function drawPlanes(key, how, shared) {
-  const everyone = extent(data.planes, key, how);
   return Promise.all(planeGraphs.map((graph, i) => {
     const plane = data.planes[i];
     const group = shared ? data.planes : [plane];
-    const range = shared ? everyone : extent(group, key, how);
+    const range = extent(group, key, how);
     const flat = isClipped(group, key, how);
     drawScale(graph.closest('.card').querySelector('.scale'), key, range, how, flat);
     return Plotly.react(graph, planeTraces(plane, key, how, colouring(range, flat)), planeLayout(plane, key, how, range, graph.clientWidth >= 420), configOf(plane.name));
@@ -143,9 +142,10 @@ function turnOthers(source) {
 }
 
 function follow(source) {
-  const now = source._fullLayout.scene?._scene?.getCamera(); // a wheel's turn shows nowhere else; a plane without values has no scene
+  const now = source._fullLayout.scene?._scene?.getCamera(); // a plane without values has no scene
   if (!now || JSON.stringify(now) === JSON.stringify(camera)) return undefined;
   camera = copied(now);
+  source.layout.scene.camera = copied(now); // Plotly leaves this out after a wheel's turn
   return turnOthers(source);
 }
 
