@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
-from landscape.weights import Weights, add, buffer_names, difference, digest, dot, norm, unwrap
+from landscape.weights import Weights, add, buffer_names, difference, digest, dot, norm, strip_prefix, unwrap
 
 __all__ = [
     "IGNORABLE",
@@ -61,8 +61,8 @@ class Role:
         """The inverse of `filters`."""
         if self.transposed_groups and len(shape) > 1:
             g = self.transposed_groups
-            return matrix.reshape(g, shape[1], shape[0] // g, -1).transpose(1, 2).reshape(*shape)
-        return matrix.reshape(*shape)
+            return matrix.reshape(g, shape[1], shape[0] // g, -1).transpose(1, 2).reshape(tuple(shape))
+        return matrix.reshape(tuple(shape))
 
 
 def roles(module: nn.Module) -> dict[str, Role]:
@@ -178,7 +178,7 @@ def random_direction(
     if normalize not in NORMALIZATIONS:
         raise InputError(f'unknown normalization "{normalize}": {nearest(normalize, NORMALIZATIONS)}')
     names = list(names)
-    raw = {name: normals(seed, axis, name, weights[name].shape) for name in names}
+    raw = {name: normals(seed, axis, strip_prefix(name), weights[name].shape) for name in names}
     scale = _scale_of(normalize, raw, {name: weights[name] for name in names})
     parameters = {name: scale(name, model_roles[name]).to(weights[name].dtype) for name in names}
     label = f"random direction, seed {seed}, {normalize}-normalized" if normalize != "none" else f"random direction, seed {seed}"

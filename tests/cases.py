@@ -60,7 +60,7 @@ class Follow:
         return self  # the engine's private copy counts here too
 
     def __call__(self, model: nn.Module, batch: Tensor) -> Tensor:
-        place = tuple(model.weight.tolist())  # type: ignore[operator, union-attr]
+        place = tuple(model.weight.tolist())
         self.visited.append(place)
         return torch.full((len(batch),), self.function(*place), dtype=torch.float64)
 
@@ -115,8 +115,8 @@ def images(seed: int = 0) -> Problem:
     with torch.no_grad():
         model.train()
         for _ in range(3):
-            model.bn(model.conv(inputs + seed))  # type: ignore[operator]  # its counter and statistics are not the initial ones
-        model.bn.weight.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))  # type: ignore[union-attr, operator]
+            model.bn(model.conv(inputs + seed))  # its counter and statistics are not the initial ones
+        model.bn.weight.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
     return Problem(model, nn.CrossEntropyLoss(), {"train": (inputs, integers(3, N_EXAMPLES))}, name="images")
 
 

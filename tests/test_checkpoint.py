@@ -82,13 +82,13 @@ def test_tied_weights_appear_once_and_stay_tied() -> None:
     mine, theirs = seeded(Tagger, 0), seeded(Tagger, 1)
     found = weights_of(theirs.state_dict(), mine)
     assert "head.weight" not in found
-    assert torch.equal(found["embedding.weight"], theirs.head.weight)  # type: ignore[union-attr, arg-type]
+    assert torch.equal(found["embedding.weight"], theirs.head.weight)
 
 
 def test_a_checkpoint_is_fitted_to_the_models_type(model: nn.Module, other: nn.Module) -> None:
     found = weights_of(other.state_dict(), model.double())
     assert all(tensor.dtype == torch.float64 for tensor in found.values())
-    assert torch.equal(found["head.weight"], other.head.weight.double())  # type: ignore[union-attr, operator]
+    assert torch.equal(found["head.weight"], other.head.weight.double())
 
 
 def test_names() -> None:

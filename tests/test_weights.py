@@ -21,7 +21,7 @@ def test_read_copies_parameters_and_buffers_without_counters() -> None:
         "conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "mix.weight", "mix.bias", "head.weight", "head.bias",
     }  # fmt: skip
     read["conv.weight"].zero_()
-    assert model.conv.weight.any()  # type: ignore[union-attr]
+    assert model.conv.weight.any()
     assert not read["head.weight"].requires_grad
 
 
@@ -36,8 +36,8 @@ def test_wrappers_do_not_show_in_names() -> None:
     model = seeded(Images)
     plain = weights.read(model)
     assert weights.read(nn.DataParallel(model)).keys() == plain.keys()
-    assert weights.read(torch.compile(model)).keys() == plain.keys()  # type: ignore[arg-type]
-    assert weights.read(torch.compile(nn.DataParallel(model))).keys() == plain.keys()  # type: ignore[arg-type]
+    assert weights.read(torch.compile(model)).keys() == plain.keys()
+    assert weights.read(torch.compile(nn.DataParallel(model))).keys() == plain.keys()
     assert weights.strip_prefix("module._orig_mod.module.a.module.weight") == "a.module.weight"
 
 
