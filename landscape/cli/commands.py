@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.atomic import check_target
-from landscape.errors import InputError
+from landscape.errors import InputError, RunError
 from landscape.problem import Problem, resolve
 
 __all__ = ["execute"]
@@ -64,6 +64,8 @@ def _train(options: argparse.Namespace) -> int:
     from landscape.progress import Progress
 
     if options.threads is not None:
+        if options.threads < 1:
+            raise InputError(f"{options.threads} threads cannot compute; ask for at least 1")
         torch.set_num_threads(options.threads)
     out = options.out or options.problem
     with Progress(options.quiet) as progress:
@@ -106,9 +108,9 @@ def _problem(options: argparse.Namespace) -> Problem:
         if options.settings or options.data_dir:
             raise InputError("--set and --data-dir are for problems of the zoo; a factory takes no argument")
         return resolve(options.problem)
-    from landscape import zoo
+    from landscape.zoo.problems import blueprint
 
-    return zoo.problem(options.problem, options.data_dir, **dict(options.settings))
+    return blueprint(options.problem, dict(options.settings)).build(options.data_dir)
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _report(surface: Any, options: argparse.Namespace) -> int:
         elif not options.quiet:
             print(f"{describe(surface)}\n{options.out}")
     if not surface.checks.get("passed", 1):
-        return 1
+        raise RunError(f"{options.out}: the self-check failed, so its values are in doubt; landscape show tells what differs")
     return 0 if surface.complete else 3
 
 
@@ -135,7 +137,7 @@ def _plot(options: argparse.Namespace) -> int:
     from landscape import plotting
 
     out = Path(options.out or Path(options.files[0]).with_suffix(".png"))
-    check_target(out, options.overwrite or options.out is None, plotting.FORMATS)
+    check_target(out, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
     names = _names(options.files)
     figure = plotting.figure(surfaces, options.kind, options.metric, options.log, options.clip, names)
@@ -148,7 +150,7 @@ def _view(options: argparse.Namespace) -> int:
     from landscape import plotting
 
     out = Path(options.out or Path(options.files[0]).with_suffix(".html"))
-    check_target(out, options.overwrite or options.out is None, (".html", ".htm"))
+    check_target(out, options.overwrite)
     print(plotting.write_page([landscape.read(file) for file in options.files], out, _names(options.files)))
     return 0
 
