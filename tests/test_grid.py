@@ -1,0 +1,114 @@
+"""Axes and grids: exact coordinates, the order of visits, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landscape.errors import InputError
+from landscape.grid import Grid, axis_values, coarse_to_fine, parse_axis
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10), st.integers(2, 60))
+def test_axes_are_evenly_spaced_from_end_to_end(start: float, stop: float, n: int) -> None:
+    if abs(stop - start) < 1e-3:
+        return
+    values = axis_values((start, stop, n))
+    scale = max(abs(start), abs(stop))
+    assert len(values) == n
+    # The point nearest to zero may be set to it: by 1e-12 of the ends at most.
+    assert np.abs(values - np.array([start + (stop - start) * i / (n - 1) for i in range(n)])).max() <= 2e-12 * scale
+    assert (np.sign(np.diff(values)) == np.sign(stop - start)).all()
+
+
+@pytest.mark.parametrize("n", [3, 5, 11, 21, 51, 101, 201, 401, 1001])
+@pytest.mark.parametrize("end", [1.0, 0.1, 0.3, 1 / 3, 7e-5])
+def test_the_origin_is_hit_exactly(n: int, end: float) -> None:
+    assert axis_values((-end, end, n))[n // 2] == 0
+    assert axis_values((end, -end, n))[n // 2] == 0
+
+
+def test_both_models_of_the_default_line_are_nodes() -> None:
+    values = axis_values((-0.5, 1.5, 401))
+    assert 0.0 in values
+    assert 1.0 in values
+
+
+def test_descending_touching_and_one_point_axes() -> None:
+    assert axis_values((1, -1, 3)).tolist() == [1, 0, -1]
+    assert axis_values((0, 1, 3)).tolist() == [0, 0.5, 1]
+    assert axis_values((0.25, 0.25, 1)).tolist() == [0.25]
+    assert axis_values("-2:-1:2").tolist() == [-2, -1]
+    assert axis_values(np.array([3, 2.5, -1])).tolist() == [3, 2.5, -1]
+
+
+def test_an_array_is_copied() -> None:
+    mine = np.array([0.0, 1.0])
+    axis_values(mine)[0] = 5
+    assert mine[0] == 0
+
+
+@pytest.mark.parametrize("text", ["-1:1", "a:1:3", "-1:1:3:4", "", "0:1:2.5", "1:2:x", "::"])
+def test_malformed_axes_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="start:stop:n"):
+        parse_axis(text)
+
+
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        ("nan:1:3", "finite"),
+        ("0:inf:3", "finite"),
+        ((0, 1, 0), "at least one point"),
+        ((0, 1, -2), "at least one point"),
+        ((0, 1, 1), "one point cannot span"),
+        ((1, 1, 3), "ascend or descend"),
+        ((0, 1, 2.5), "whole n"),
+        ((0, 1), "whole n"),
+        (np.zeros((2, 2)), "1-D"),
+        (np.array([]), "at least one point"),
+        (np.array([0, np.nan]), "finite"),
+        (np.array([0.0, 1.0, 1.0]), "ascend or descend"),
+        (np.array([0.0, 1.0, 0.5]), "ascend or descend"),
+    ],
+)
+def test_impossible_axes_are_refused(axis: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        axis_values(axis)
+
+
+def test_coordinates_are_indexed_x_first() -> None:
+    grid = Grid((np.array([0.0, 1.0, 2.0]), np.array([10.0, 20.0])))
+    assert (grid.shape, grid.n_points) == ((3, 2), 6)
+    assert [grid.coordinates(i) for i in itertools.product(range(3), range(2))] == [
+        (0, 10), (0, 20), (1, 10), (1, 20), (2, 10), (2, 20),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=2), st.floats(-2, 2))
+def test_every_point_is_visited_once(shape: list[int], shift: float) -> None:
+    grid = Grid(tuple(np.arange(n) + shift for n in shape))
+    assert sorted(grid.indices()) == list(itertools.product(*(range(n) for n in shape)))
+
+
+def test_the_origin_and_the_corners_come_first() -> None:
+    axis = np.linspace(-1, 1, 9)
+    order = list(Grid((axis, axis)).indices())
+    assert set(order[:9]) == set(itertools.product((0, 4, 8), repeat=2))
+    assert set(order[:25]) == set(itertools.product((0, 2, 4, 6, 8), repeat=2))
+
+
+@given(st.integers(1, 200), st.floats(-300, 300))
+def test_each_level_is_a_coarser_axis(n: int, shift: float) -> None:
+    level = coarse_to_fine(np.arange(n) - shift)
+    assert level[0] == level[-1] == 0
+    assert (level >= 0).all()
+    assert level.max() <= np.ceil(np.log2(max(n, 2)))
+    for depth in range(level.max()):  # a gap of any level is at most about half of the widest before it
+        wide, fine = np.diff(np.flatnonzero(level <= depth)).max(), np.diff(np.flatnonzero(level <= depth + 1)).max()
+        assert fine <= (wide + 1) // 2
