@@ -38,7 +38,13 @@ class Examples:
         Raises:
             InputError: when it is empty, of another kind, or when its parts count different numbers of examples.
         """
-        tensors = _read(split, source)
+        try:
+            tensors = _read(split, source)
+        except InputError:
+            raise
+        except Exception as error:  # the user's own dataset may raise anything
+            first = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+            raise InputError(f'the data split "{split}" cannot be read: {first}') from error
         sizes = {len(tensor) if tensor.dim() else 0 for tensor in _flatten(tensors).values()}
         if not sizes or sizes == {0}:
             raise InputError(f'the data split "{split}" is empty; give it at least one example')
@@ -87,7 +93,7 @@ def _flatten(batch: Batch, prefix: str = "") -> dict[str, Tensor]:
 
 
 def _read(split: str, source: Any) -> Batch:
-    if isinstance(source, TensorDataset):
+    if type(source) is TensorDataset:  # one derived from it may give other examples than it holds
         return tuple(tensor.detach() for tensor in source.tensors)
     if isinstance(source, Tensor | np.ndarray | Mapping) or _is_tuple_of_tensors(source):
         return _tensors(split, source)
