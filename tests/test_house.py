@@ -47,7 +47,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "store": ({"atomic", "errors", "grid", "surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "sweep": (ENGINE, {"numpy", "torch"}),
     "plotting": ({"atomic", "errors", "grid", "measures", "surface"}, {"matplotlib", "mpl_toolkits", "numpy", "plotly"}),
-    "zoo": (ENGINE | {"sweep"}, {"numpy", "sklearn", "torch"}),
+    "zoo": (ENGINE | {"plotting", "sweep"}, {"numpy", "sklearn", "torch"}),
     "cli": (ENGINE | {"landscape", "plotting", "sweep", "zoo"}, {"numpy", "torch"}),
     "landscape": (ENGINE | {"plotting", "sweep"}, set()),
 }
