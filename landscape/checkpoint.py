@@ -52,10 +52,11 @@ def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:
 
 
 def _load(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long
         raise InputError(f"{path}: no such checkpoint; give the path of a file written by torch.save")
-    if path.is_dir():
-        raise InputError(f"{path}: a folder, not a checkpoint; give the path of a file written by torch.save")
+    if not path.is_file():  # a folder, or a pipe that would block
+        what = "a folder" if path.is_dir() else "not a file"
+        raise InputError(f"{path}: {what}, not a checkpoint; give the path of a file written by torch.save")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual pickle protocol: what cannot be read is refused below, in one line
@@ -68,7 +69,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: not a checkpoint, or damaged; write it with torch.save(model.state_dict(), path)") from error
     except PermissionError as error:
         raise InputError(f"{path}: may not be read; check its permissions") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, TypeError, IndexError, UnicodeError) as error:
+    except Exception as error:  # a damaged pickle makes torch stumble in any way; none of it is ours
         raise InputError(f"{path}: not a checkpoint, or truncated; write it again with torch.save") from error
     if not isinstance(loaded, Mapping):
         raise InputError(f"{path}: holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")

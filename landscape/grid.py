@@ -12,6 +12,8 @@ from landscape.errors import InputError
 
 __all__ = ["AxisLike", "Grid", "axis_values", "coarse_to_fine", "parse_axis"]
 
+_MOST_POINTS = 10_000_000  # more than a surface file may hold
+
 AxisLike = str | tuple[float, float, int] | np.ndarray
 
 
@@ -73,7 +75,11 @@ def _spaced(axis: Sequence[float]) -> np.ndarray:
         raise InputError(f"an axis is (start, stop, n) with a whole n, not {axis!r}; explicit coordinates are an ndarray") from None
     if count < 1:
         raise InputError(f"an axis needs at least one point, {start:g}:{stop:g}:{count} asks for {count}")
-    if not (math.isfinite(start) and math.isfinite(stop)):
+    if count > _MOST_POINTS:
+        raise InputError(
+            f"{start:g}:{stop:g}:{count} asks for {count:,} points, an axis has {_MOST_POINTS:,} at most; ask for fewer"
+        )
+    if not (math.isfinite(start) and math.isfinite(stop) and math.isfinite(stop - start)):
         raise InputError(f"an axis needs finite ends, {start:g}:{stop:g}:{count} has not")
     if count == 1 and start != stop:
         raise InputError(f"one point cannot span {start:g} to {stop:g}; write {start:g}:{start:g}:1 or ask for more points")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def _problems(options: argparse.Namespace) -> int:
 
     entries = problems()
     if options.json:
-        print(json.dumps([{"name": e.name, "description": e.description, "source": e.source} for e in entries]))
+        _print_json([{"name": e.name, "description": e.description, "source": e.source} for e in entries])
         return 0
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
@@ -62,11 +63,10 @@ def _train(options: argparse.Namespace) -> int:
 
     from landscape import zoo
     from landscape.progress import Progress
+    from landscape.sweep.options import check_threads
 
     if options.threads is not None:
-        if options.threads < 1:
-            raise InputError(f"{options.threads} threads cannot compute; ask for at least 1")
-        torch.set_num_threads(options.threads)
+        torch.set_num_threads(check_threads(options.threads))
     out = options.out or options.problem
     with Progress(options.quiet) as progress:
         result = zoo.train(
@@ -74,7 +74,7 @@ def _train(options: argparse.Namespace) -> int:
             overwrite=options.overwrite, progress=progress.follow,
         )  # fmt: skip
     if options.json:
-        print(json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in vars(result).items()}))
+        _print_json(vars(result))
     else:
         print(f"{result.problem}: train loss {result.train_loss:.4g}, accuracy {result.train_accuracy:.2%}; ", end="")
         print(f"test loss {result.test_loss:.4g}, accuracy {result.test_accuracy:.2%}")
@@ -124,7 +124,7 @@ def _report(surface: Any, options: argparse.Namespace) -> int:
 
     if launched().is_root:
         if options.json:
-            print(json.dumps({"file": options.out, **tabulate(surface)}))
+            _print_json({"file": options.out, **tabulate(surface)})
         elif not options.quiet:
             print(f"{describe(surface)}\n{options.out}")
     if not surface.checks.get("passed", 1):
@@ -166,7 +166,10 @@ def _show(options: argparse.Namespace) -> int:
     from landscape.description import describe, tabulate
 
     surface = landscape.read(options.file)
-    print(json.dumps({"file": options.file, **tabulate(surface)}) if options.json else describe(surface))
+    if options.json:
+        _print_json({"file": options.file, **tabulate(surface)})
+    else:
+        print(describe(surface))
     return 0
 
 
@@ -178,9 +181,7 @@ def _diff(options: argparse.Namespace) -> int:
         raise InputError(f"the tolerance is {options.tolerance:g}; it is a relative difference, 0 or more")
     result = compare(landscape.read(options.first), landscape.read(options.second), options.tolerance)
     if options.json:
-        print(
-            json.dumps({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative})
-        )
+        _print_json({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative})
         return 0 if result.same else 1
     for key in result.absolute:
         print(f"{key:<15} largest difference {result.absolute[key]:.3g}, relative {result.relative[key]:.3g}")
@@ -203,6 +204,19 @@ def _import(options: argparse.Namespace) -> int:
     check_target(options.out, options.overwrite)
     print(store.adopt(options.file, options.out, options.directions, options.words))
     return 0
+
+
+def _print_json(result: Any) -> None:
+    """Print a result for machines; JSON knows neither NaN nor infinity, which become texts, as paths do."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) or (isinstance(value, float) and not math.isfinite(value)) else value
+
+    print(json.dumps(plain(result), allow_nan=False))
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
-from landscape.errors import LandscapeError
+from landscape.errors import LandscapeError, RunError
 
 __all__ = ["main"]
 
@@ -21,18 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done; 1 failed check or run; 2 wrong usage or input; 3 valid but incomplete file; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        from landscape.cli import commands
-        from landscape.cli.parser import parse
-
-        options = parse(words)
-        return commands.execute(options, words)
-    except KeyboardInterrupt:
-        _say("interrupted")
+        with _ended_gently():
+            code = _execute(words)
+            _flush()
+            return code
+    except KeyboardInterrupt as error:
+        _say(str(error) or "interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output, a pager or head, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 0
     except Exception as error:
         if "--debug" in words:
@@ -40,13 +41,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif isinstance(error, LandscapeError):
             _say(str(error))
         else:
-            first = str(error).strip().splitlines()[:1]
-            _say(f"{type(error).__name__}: {''.join(first)}; --debug shows where")
+            _say(": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]) + "; --debug shows where")
         return error.exit_code if isinstance(error, LandscapeError) else 1
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _execute(words: Sequence[str]) -> int:
+    from landscape.cli import commands
+    from landscape.cli.parser import parse
+
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a file name may know fewer letters than we use
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        options = parse(words)
+    except SystemExit:  # argparse has shown the help
+        return 0
+    return commands.execute(options, words)
+
+
+def _flush() -> None:
+    """Bring the output to where it goes, while what hinders it can still be told in one line.
+
+    Raises:
+        RunError: when it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _silence()
+        raise RunError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from error
+
+
+def _silence() -> None:
+    """Send what is left of the output nowhere, so that Python does not trip over it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _ended_gently() -> Iterator[None]:
     """A scheduler's SIGTERM ends a run as Ctrl-C does, with what was measured on disk."""
+    if threading.current_thread() is not threading.main_thread():  # only there are signals handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

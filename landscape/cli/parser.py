@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Sequence
 from typing import NoReturn
@@ -42,6 +43,7 @@ _SUMMARIES = {
     "import": "read a surface of tomgoldstein/loss-landscape",
 }
 _PROBLEM = 'a name of the zoo (see "landscape problems"), or package.module:factory for your own'
+_MOST_SEEDS = 10_000
 _TAKES_A_SIGN = ("--x", "--y")  # their values may begin with a minus, which argparse would take for an option
 
 
@@ -57,7 +59,9 @@ class _Parser(argparse.ArgumentParser):
         stranger = re.search(r"unrecognized arguments: (--[^ =]+)", message)
         if stranger:
             known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-            message = f"no option {stranger[1]}: {nearest(stranger[1], known)}"
+            begun = [option for option in known if option.startswith(stranger[1])]
+            close = (begun or difflib.get_close_matches(stranger[1], known, n=1, cutoff=0.5))[:1]
+            message = f"no option {stranger[1]}" + "".join(f': did you mean "{option}"?' for option in close)
         raise InputError(f"{message}; see {self.prog} --help")
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:  # type: ignore[override]
@@ -93,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(parser=parser, debug=False)
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, fill in _FILL.items():
         command = commands.add_parser(
@@ -118,9 +123,12 @@ def _examples(text: str) -> int | str:
 def _seeds(text: str) -> list[int]:
     try:
         first, dots, last = text.partition("..")
-        seeds = list(range(int(first), int(last) + 1)) if dots else [int(seed) for seed in text.split(",")]
+        asked = range(int(first), int(last) + 1) if dots else [int(seed) for seed in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f'"{text}" is neither first..last nor a list of whole numbers') from None
+    if len(asked[: _MOST_SEEDS + 1]) > _MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f'"{text}" names more than {_MOST_SEEDS:,} seeds; ten or a hundred show the spread')
+    seeds = list(asked)
     if len(set(seeds)) < 2 or len(set(seeds)) != len(seeds):
         raise argparse.ArgumentTypeError(f'"{text}" has to name two different seeds at least, each once; for one, use --seed')
     return seeds

@@ -83,7 +83,14 @@ class Problem:
         if not isinstance(targets, torch.Tensor) or targets.is_floating_point():
             return
         kept = targets[targets != criterion.ignore_index]
-        n_classes = _output_width(self.model, examples.batch(0, 1)[0])
+        try:
+            n_classes = _output_width(self.model, examples.batch(0, 1)[0])
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f'the model {type(self.model).__name__} does not take the first example of data split "{examples.split}": {_first_line(error)}'
+            ) from error
         wrong = kept[(kept < 0) | (kept >= n_classes)]
         if wrong.numel():
             raise InputError(
@@ -101,6 +108,11 @@ def _output_width(model: nn.Module, inputs: Batch) -> int:
     return int(outputs.shape[1])
 
 
+def _first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+
+
 def resolve(text: str) -> Problem:
     """The problem an import string `package.module:factory` names; the factory is called without arguments.
 
@@ -108,8 +120,10 @@ def resolve(text: str) -> Problem:
         InputError: when the module or factory is missing, is not callable, fails, or returns something else.
     """
     module_name, _, attribute = text.partition(":")
-    if not module_name or not attribute:
-        raise InputError(f'"{text}" is not package.module:factory')
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise InputError(
+            f'"{text}" is not package.module:factory; for a file experiment.py with a function make, say experiment:make'
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -120,11 +134,11 @@ def resolve(text: str) -> Problem:
                 f'no module "{module_name}" here or among the installed packages; run from its folder or set PYTHONPATH'
             ) from error
         raise InputError(f'importing "{module_name}" failed: {error}') from error
-    except Exception as error:
-        raise InputError(f'importing "{module_name}" failed: {type(error).__name__}: {error}') from error
+    except (Exception, SystemExit) as error:  # a script without a main guard may well leave
+        raise InputError(f'importing "{module_name}" failed: {_first_line(error)}') from error
     factory = getattr(module, attribute, None)
     if factory is None:
-        public = [name for name in vars(module) if not name.startswith("_") and callable(getattr(module, name))]
+        public = [name for name, item in vars(module).items() if name[0] != "_" and getattr(item, "__module__", "") == module_name]
         raise InputError(f'"{module_name}" has no "{attribute}": {nearest(attribute, public)}')
     if not callable(factory):
         raise InputError(f'"{text}" is a {type(factory).__name__}, not a function that returns a landscape.Problem')
@@ -132,8 +146,8 @@ def resolve(text: str) -> Problem:
         problem = factory()
     except LandscapeError:
         raise
-    except Exception as error:
-        raise InputError(f'"{text}" failed: {type(error).__name__}: {error}') from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f'"{text}" failed: {_first_line(error)}') from error
     if not isinstance(problem, Problem):
         raise InputError(f'"{text}" returned a {type(problem).__name__}, not a landscape.Problem')
     problem.name = text

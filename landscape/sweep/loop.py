@@ -32,6 +32,7 @@ __all__ = ["run"]
 
 Index = tuple[int, ...]
 _MANY_POINTS = 1_000_000
+_MOST_POINTS = 10_000_000  # as many as are read back from a file
 _LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -76,6 +77,8 @@ class _Bench:
 def _checked(plan: Plan, options: Options) -> Plan:
     """The plan, after what can be refused before any data are read."""
     n_points = plan.grid.n_points
+    if n_points > _MOST_POINTS:
+        raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
     if n_points >= _MANY_POINTS and not options.yes:
         raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
     if options.to is not None:
@@ -186,26 +189,31 @@ class _Sweep:
                     self._record.add(index, measurement)
                 self._progress.advance()
         except BaseException as error:
-            self.finish(interrupted=True)
+            so_far = f"interrupted: {self._so_far(self._close())}"
             self._executor.abandon(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(so_far) from None
+            self._progress.note(so_far)
             raise
 
-    def finish(self, interrupted: bool = False) -> Surface:
+    def finish(self) -> Surface:
         """Close the bar, complete the file and say how it went."""
+        surface = self._close()
+        if not surface.complete:
+            self._progress.note(f"stopped at the time limit: {self._so_far(surface)}")
+        return surface
+
+    def _close(self) -> Surface:
         self._progress.close()
         if self._record is None:
             raise RunError("the sweep has not begun")
-        surface = self._record.finish(self._options.level)
-        if not surface.complete:
-            n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
-            place = (
-                f" are in {self._options.to}; run the same command again to go on"
-                if self._options.to is not None
-                else " were measured"
-            )
-            why = "interrupted" if interrupted else "stopped at the time limit"
-            self._progress.note(f"{why}: {n_done} of {surface.grid.n_points} points{place}")
-        return surface
+        return self._record.finish(self._options.level)
+
+    def _so_far(self, surface: Surface) -> str:
+        n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
+        file = self._options.to
+        place = f"are in {file}; run the same command again to go on" if file is not None else "were measured"
+        return f"{n_done} of {surface.grid.n_points} points {place}"
 
     def _point(self, index: Index) -> Measurement:
         coordinates = self._plan.place(index)

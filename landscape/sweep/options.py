@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ from landscape.errors import InputError, nearest
 from landscape.executors import Executor
 from landscape.objective import POLICIES, PRECISIONS
 
-__all__ = ["Options", "choose_device", "choose_threads", "seconds_of"]
+__all__ = ["Options", "check_threads", "choose_device", "choose_threads", "seconds_of"]
 
+_MOST_THREADS = 4096
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -77,15 +79,32 @@ class Options:
             raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
         if options.batch_size is not None and options.batch_size < 1:
             raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1")
-        if options.threads is not None and options.threads < 1:
-            raise InputError(f"{options.threads} threads cannot compute; ask for at least 1")
+        if options.threads is not None:
+            check_threads(options.threads)
+        if not (math.isfinite(options.level) and options.level > 0):
+            raise InputError(f"the basin's level is {options.level:g}; it is a height above the origin in nats, more than 0")
         return options
 
     def splits(self, available: Sequence[str]) -> list[str]:
         """The splits measured on: those asked for, else the training split, else the first."""
         if self.split is None:
             return ["train" if "train" in available else available[0]]
-        return self.split.split(",") if isinstance(self.split, str) else list(self.split)
+        asked = self.split.split(",") if isinstance(self.split, str) else list(self.split)
+        twice = next((split for i, split in enumerate(asked) if split in asked[:i]), None)
+        if twice is not None:
+            raise InputError(f'the data split "{twice}" is asked for twice; name each once')
+        return asked
+
+
+def check_threads(wanted: int) -> int:
+    """The number of CPU threads asked for.
+
+    Raises:
+        InputError: when no machine has so many, or so few.
+    """
+    if not 1 <= wanted <= _MOST_THREADS:
+        raise InputError(f"{wanted} threads cannot compute; ask for at least 1 and at most {_MOST_THREADS}")
+    return wanted
 
 
 def seconds_of(limit: float | str | None) -> float | None:
