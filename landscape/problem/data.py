@@ -39,7 +39,8 @@ class Examples:
             InputError: when it is empty, of another kind, or when its parts count different numbers of examples.
         """
         try:
-            tensors = _read(split, source)
+            with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator, which is the user's
+                tensors = _read(split, source)
         except InputError:
             raise
         except Exception as error:  # the user's own dataset may raise anything

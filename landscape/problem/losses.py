@@ -70,6 +70,9 @@ class PerExample:
         metrics = result if isinstance(result, Mapping) else {"loss": result}
         if "loss" not in metrics:
             raise InputError(f'the loss function returned a dict without the key "loss", only {sorted(map(str, metrics))}')
+        odd = next((str(name) for name in metrics if not str(name).isidentifier()), None)
+        if odd is not None:
+            raise InputError(f'the loss function returned a metric named "{odd}"; files want a word such as top5 or loss_next')
         return {str(name): self._item(str(name), value, size) for name, value in metrics.items()}
 
     def _item(self, name: str, value: Any, size: int) -> tuple[Tensor, Tensor | None]:
