@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from types import ModuleType
+from types import ModuleType as _ModuleType
 
 from landscape.errors import InputError, LandscapeError, RunError
 from landscape.measures import measure
@@ -43,7 +43,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
     return store.read(path)
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> _ModuleType:
     # The figures need matplotlib and the zoo its data; neither is loaded before it is used.
     if name in ("plotting", "zoo"):
         return importlib.import_module(f"landscape.{name}")

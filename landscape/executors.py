@@ -7,8 +7,9 @@ import socket
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from landscape.errors import InputError, LandscapeError
 
@@ -26,7 +27,7 @@ _LAUNCHERS = {
 }
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """What the sweep asks of an executor."""
 
     rank: int
@@ -37,39 +38,38 @@ class Executor(Protocol):
     @property
     def is_root(self) -> bool:
         """Whether this process writes the file and speaks to the user."""
-        ...
+        return self.rank == 0
 
+    @abstractmethod
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]
     ) -> Iterator[tuple[Item, Result]]:
         """Each item with its result as they come, on the root; other ranks yield nothing. Ends early when `stop()` says so."""
-        ...
 
+    @abstractmethod
     def together(self, function: Callable[[], Result]) -> Result:
         """Call a function on every rank; when it raises on one, every rank raises that error."""
-        ...
 
+    @abstractmethod
     def abandon(self, error: BaseException) -> None:
         """Say that this rank cannot go on, so that no other waits for it; one process just goes on raising."""
-        ...
 
+    @abstractmethod
     def at_root(self, function: Callable[[], Result]) -> Result:
         """Call a function on the root; every rank gets its result, or raises its error."""
-        ...
 
+    @abstractmethod
     def gather(self, value: Result) -> list[Result]:
         """The values of all ranks, on every rank."""
-        ...
 
 
-class Serial:
+class Serial(Executor):
     """One process does it all."""
 
     rank = 0
     n_ranks = 1
     local_rank = 0
     n_local_ranks = 1
-    is_root = True
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]
@@ -96,7 +96,7 @@ class Serial:
         return [value]
 
 
-class Ranks:
+class Ranks(Executor):
     """The ranks of an MPI job: each takes every n-th point, rank 0 computes too and collects what the others send."""
 
     def __init__(self, comm: Any) -> None:
@@ -110,11 +110,6 @@ class Ranks:
         self.local_rank: int = local.Get_rank()
         self.n_local_ranks: int = local.Get_size()
         local.Free()
-
-    @property
-    def is_root(self) -> bool:
-        """Whether this is rank 0."""
-        return self.rank == 0
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], bool]

@@ -86,8 +86,8 @@ class Objective:
     ) -> None:
         self.engine = engine
         self._loss = problem.loss.to(engine.device, engine.dtype)
-        self._model = private_copy(problem.model, engine)
-        self._channels_last = has_images(self._model)
+        self._model = _private_copy(problem.model, engine)
+        self._channels_last = _has_images(self._model)
         named = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
         moved = {name for direction in subspace.directions for name in (*direction.parameters, *direction.buffers)}
         self._targets = [named[name] for name in subspace.origin if name in moved]
@@ -116,7 +116,7 @@ class Objective:
         """The metrics at some coordinates, to a relative standard error of the loss, or over all examples with 0."""
         started = time.perf_counter()
         estimates: dict[str, Estimate] = {}
-        with computing(self.engine), torch.no_grad():
+        with _computing(self.engine), torch.no_grad():
             self._move(coordinates)
             if self._calibration is not None:
                 self._recalibrate(self._calibration)
@@ -165,7 +165,7 @@ class Objective:
         return Examples(examples.split, map_tensors(lambda tensor: tensor.to(self.engine.device), examples.tensors))
 
     def _ready(self, batch: Batch) -> Batch:
-        return ready(batch, self.engine, self._channels_last)
+        return _ready(batch, self.engine, self._channels_last)
 
     def _check_tolerance(self, problem: Problem, samples: Sequence[Sample]) -> None:
         if not problem.loss.per_example:
@@ -175,7 +175,7 @@ class Objective:
             raise InputError(f'a tolerance needs at least 64 independent examples, the split "{small.split}" has {small.size}')
 
 
-def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
+def _private_copy(model: nn.Module, engine: Engine) -> nn.Module:
     """A copy of the model on the engine's device, in its type, in eval mode; laid out channels last where it has 2-D convolutions.
 
     Raises:
@@ -186,17 +186,17 @@ def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
     except Exception as error:
         raise InputError(f"the model cannot be copied ({type(error).__name__}: {error}); let copy.deepcopy(model) work") from error
     private = private.to(device=engine.device, dtype=engine.dtype).eval().requires_grad_(False)
-    if has_images(private):
+    if _has_images(private):
         private = private.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     return private
 
 
-def has_images(model: nn.Module) -> bool:
+def _has_images(model: nn.Module) -> bool:
     """Whether the model has 2-D convolutions, which run faster channels last."""
     return any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in model.modules())
 
 
-def ready(batch: Batch, engine: Engine, channels_last: bool) -> Batch:
+def _ready(batch: Batch, engine: Engine, channels_last: bool) -> Batch:
     """A batch on the engine's device, its floating tensors in the engine's type and the model's layout."""
 
     def moved(tensor: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def _spans(size: int, batch_size: int, look: int) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def computing(engine: Engine) -> Iterator[None]:
+def _computing(engine: Engine) -> Iterator[None]:
     """The arithmetic the engine asks for; torch's own settings come back afterwards."""
     cuda = engine.device.type == "cuda"
     before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic)

@@ -199,7 +199,7 @@ def _read_values(
     metrics: dict[str, Metric] = {}
     values, stderr, done = {}, {}, {}
     names = _names(file, "values", path)
-    for name in sorted(names, key=lambda key: (not key.endswith("_loss"), key)):
+    for name in sorted(names, key=lambda key: (not key.endswith("_loss"), not key.startswith("train_"), key)):
         attributes = read_attributes(find(file["values"], name, path))
         array = _read_array(file, f"values/{name}", shape, path)
         if name.endswith("_stderr") and name.removesuffix("_stderr") in names:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from landscape.atomic import check_target
 from landscape.errors import InputError, RunError
 from landscape.executors import Executor, launched
-from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine, Measurement, Objective, Sample, choose
-from landscape.problem import Examples
+from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine, Measurement, Sample
 from landscape.progress import Progress, duration
 from landscape.surface import Metric, Surface
+from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
 from landscape.sweep.checks import SelfCheck, check_models
-from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
+from landscape.sweep.options import Options, choose_threads, seconds_of
 from landscape.sweep.plan import Plan
-from landscape.sweep.provenance import describe_run, package_version
+from landscape.sweep.provenance import describe_run
 from landscape.sweep.record import Record
 from landscape.sweep.resume import blank, differing, merge, pending
 from landscape.weights import digest
@@ -31,8 +28,6 @@ from landscape.weights import digest
 __all__ = ["run"]
 
 Index = tuple[int, ...]
-_MANY_POINTS = 1_000_000
-_MOST_POINTS = 10_000_000  # as many as are read back from a file
 _LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -53,10 +48,10 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
         with Progress(options.quiet or not executor.is_root) as progress:
-            plan = executor.together(lambda: _checked(plan_of(), options))
-            old = executor.at_root(lambda: _existing(options))
-            bench = executor.together(lambda: _prepare(plan, options, executor, old))
-            _agree(executor, plan, bench.samples)
+            plan = executor.together(lambda: check_plan(plan_of(), options))
+            old = executor.at_root(lambda: read_existing(options))
+            bench = executor.together(lambda: prepare(plan, options, executor, old))
+            check_agreement(executor, plan, bench.samples)
             sweep = _Sweep(executor, plan, options, bench, progress)
             todo = executor.at_root(lambda: sweep.begin(old))
             sweep.measure(todo, deadline)
@@ -65,78 +60,10 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
         torch.set_num_threads(before)
 
 
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """What each rank computes with."""
-
-    objective: Objective
-    samples: list[Sample]
-    calibration: Examples | None
-
-
-def _checked(plan: Plan, options: Options) -> Plan:
-    """The plan, after what can be refused before any data are read."""
-    n_points = plan.grid.n_points
-    if n_points > _MOST_POINTS:
-        raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
-    if n_points >= _MANY_POINTS and not options.yes:
-        raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
-    if options.to is not None:
-        check_target(options.to)
-    for split in options.splits(plan.problem.splits):
-        plan.problem.examples(split)
-    return plan
-
-
-def _existing(options: Options) -> Surface | None:
-    """The surface in the file to go on with; None where there is none, or it is to be replaced."""
-    if options.to is None or options.overwrite or not Path(options.to).exists():
-        return None
-    from landscape import store
-
-    try:
-        return store.read(options.to)
-    except InputError as error:
-        raise InputError(f"{error}; nothing was overwritten: choose another name, or --overwrite to replace it") from error
-
-
-def _prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None) -> _Bench:
-    """The objective on this rank's device, with the stored batch size where the run is resumed."""
-    device = choose_device(options.device, executor)
-    stored = old.runs[-1].get("batch_size") if old is not None and old.runs else None
-    batch_size = options.batch_size or (stored if isinstance(stored, int) else None) or (1024 if device.type == "cuda" else 128)
-    double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
-    engine = Engine(device, options.precision or ("fp64" if double else "fp32"), batch_size, plan.bn, options.tolerance)
-    splits = options.splits(plan.problem.splits)
-    samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
-    calibration = None
-    if plan.bn == "recalibrated":
-        calibration = plan.problem.examples("train" if "train" in plan.problem.splits else splits[0])
-    return _Bench(Objective(plan.problem, plan.subspace, samples, engine, calibration), samples, calibration)
-
-
-def _agree(executor: Executor, plan: Plan, samples: Sequence[Sample]) -> None:
-    """Every rank has to have the same code, model, directions and data before the first point is measured."""
-    mine = {
-        "host": socket.gethostname(),
-        "package version": package_version(),
-        "weights": digest(plan.subspace.origin),
-        "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
-        "data": " ".join(sample.sha256 for sample in samples),
-    }
-    first, *others = executor.gather(mine)
-    for rank, theirs in enumerate(others, start=1):
-        for what in list(mine)[1:]:
-            if theirs[what] != first[what]:
-                raise InputError(
-                    f"rank {rank} on {theirs['host']} has another {what} than rank 0 on {first['host']}; give every rank the same files and code"
-                )
-
-
 class _Sweep:
     """One run: begin (on the root), measure (on every rank), finish (on the root)."""
 
-    def __init__(self, executor: Executor, plan: Plan, options: Options, bench: _Bench, progress: Progress) -> None:
+    def __init__(self, executor: Executor, plan: Plan, options: Options, bench: Bench, progress: Progress) -> None:
         self._executor = executor
         self._plan = plan
         self._options = options
