@@ -8,15 +8,13 @@ from collections.abc import Sequence
 
 import torch
 
-from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, recalibrate
+from landscape.objective.norms import calibration_spans, recalibrate
 from landscape.objective.sample import Sample
 from landscape.problem import Problem
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.weights import Weights, unwrap
 
 __all__ = ["measure_apart"]
-
-_BATCH_SIZE = 100  # on purpose another one than the engine's
 
 
 def measure_apart(
@@ -26,10 +24,12 @@ def measure_apart(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     calibration: Examples | None = None,
+    batch_size: int = 100,
 ) -> dict[str, float]:
     """A model's own metrics over some samples, by name `<split>_<metric>`, in full precision.
 
-    Nothing of the engine is used: no subspace, no memory layout, no running sums, another batch size.
+    Nothing of the engine is used: no subspace, no memory layout, no running sums, and as a rule another batch size; only losses of
+    whole batches, which depend on it, want the engine's own.
     """
     model = copy.deepcopy(unwrap(problem.model)).to(device=device, dtype=dtype).eval()
     loss = problem.loss.to(device, dtype)
@@ -43,15 +43,14 @@ def measure_apart(
         for name, tensor in weights.items():
             named[name].copy_(tensor)
         if calibration is not None:
-            n = min(CALIBRATION_EXAMPLES, calibration.size)
-            starts = range(0, n, CALIBRATION_BATCH)
-            batches = (prepared(calibration.batch(start, min(start + CALIBRATION_BATCH, n))) for start in starts)
-            recalibrate(model, batches, lambda net, batch: loss(net, batch, CALIBRATION_BATCH))
+            batches = (
+                (prepared(calibration.batch(start, stop)), stop - start) for start, stop in calibration_spans(calibration.size)
+            )
+            recalibrate(model, batches, lambda net, batch: loss(net, *batch))
         for sample in samples:
             parts: dict[str, tuple[list[float], list[float]]] = {}
-            step = _BATCH_SIZE if problem.loss.per_example else sample.size
-            for start in range(0, sample.size, step):
-                stop = min(start + step, sample.size)
+            for start in range(0, sample.size, batch_size):
+                stop = min(start + batch_size, sample.size)
                 for metric, (sums, shares) in loss(model, prepared(sample.examples.batch(start, stop)), stop - start).items():
                     above, below = parts.setdefault(metric, ([], []))
                     above.append(float(sums.double().sum()))

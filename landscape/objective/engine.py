@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
-from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, POLICIES, recalibrate
+from landscape.objective.norms import POLICIES, calibration_spans, recalibrate
 from landscape.objective.sample import Sample
 from landscape.objective.statistics import Accumulator, Estimate
 from landscape.problem import Problem
@@ -147,9 +147,7 @@ class Objective:
         return {name: accumulator.estimate(sample.population) for name, accumulator in sums.items()}
 
     def _recalibrate(self, examples: Examples) -> None:
-        n = min(CALIBRATION_EXAMPLES, examples.size)
-        spans = _spans(n, CALIBRATION_BATCH, 0)
-        batches = ((self._ready(examples.batch(start, stop)), stop - start) for start, stop in spans)
+        batches = ((self._ready(examples.batch(start, stop)), stop - start) for start, stop in calibration_spans(examples.size))
         recalibrate(self._model, batches, lambda model, batch: self._loss(model, batch[0], batch[1]))
 
     def _parts(self, named: Mapping[str, Tensor], origin: Weights, moved: set[str], parts: Weights) -> Iterator[Tensor | None]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from landscape.problem.data import Batch
 
-__all__ = ["CALIBRATION_BATCH", "CALIBRATION_EXAMPLES", "POLICIES", "recalibrate", "running_norms"]
+__all__ = ["CALIBRATION_BATCH", "CALIBRATION_EXAMPLES", "POLICIES", "calibration_spans", "recalibrate", "running_norms"]
 
 POLICIES = ("moved", "frozen", "recalibrated")
 CALIBRATION_EXAMPLES = 2048
@@ -20,6 +20,13 @@ CALIBRATION_BATCH = 256
 def running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
     """The layers of a model that keep running statistics."""
     return [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats]
+
+
+def calibration_spans(size: int) -> list[tuple[int, int]]:
+    """The batches batch norm is recalibrated on, as (start, stop); a last one of a single example has no variance and is left out."""
+    n = min(CALIBRATION_EXAMPLES, size)
+    spans = [(start, min(start + CALIBRATION_BATCH, n)) for start in range(0, n, CALIBRATION_BATCH)]
+    return [(start, stop) for start, stop in spans if stop - start > 1] or spans
 
 
 def recalibrate(model: nn.Module, batches: Iterable[Batch], forward: Callable[[nn.Module, Batch], object]) -> None:

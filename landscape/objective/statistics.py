@@ -13,7 +13,7 @@ __all__ = ["Accumulator", "Estimate"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of a metric over a split, and its standard error."""
+    """The mean of a metric over a split, and its standard error; NaN where there is none."""
 
     value: float
     stderr: float
@@ -31,6 +31,7 @@ class Accumulator:
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(5, dtype=torch.float64, device=device)  # Σs, Σw, Σs², Σsw, Σw²
         self._n_examples = 0
+        self._by_example = True
 
     def add(self, sums: Tensor, weights: Tensor | None, n_examples: int) -> None:
         """Add the examples of one batch: `(n,)` sums and weights, or scalars that stand for the whole batch."""
@@ -38,12 +39,15 @@ class Accumulator:
         w = torch.ones_like(s) if weights is None else weights.detach().double()
         self._sums += torch.stack([s.sum(), w.sum(), (s * s).sum(), (s * w).sum(), (w * w).sum()])
         self._n_examples += n_examples
+        self._by_example &= s.dim() > 0
 
     def estimate(self, population: int) -> Estimate:
         """The mean and its standard error as an estimate for `population` examples."""
         s, w, ss, sw, ww = self._sums.tolist()
         n = self._n_examples
         value = s / w if w != 0 else math.nan
+        if not self._by_example:
+            return Estimate(value, math.nan, n)
         residual = ss - 2 * value * sw + value * value * ww
         if n < 2 or not math.isfinite(residual) or w == 0:
             return Estimate(value, math.nan if n < population else 0.0, n)

@@ -80,7 +80,8 @@ def _place(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
 
 def _apart(plan: Plan, model: Model, engine: Engine, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, float]:
     recalibrated = calibration if engine.bn == "recalibrated" else None
-    return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated)
+    other = {} if plan.problem.loss.per_example else {"batch_size": engine.batch_size}
+    return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated, **other)
 
 
 def _other_statistics(plan: Plan, weights: Mapping[str, Any]) -> bool:
