@@ -60,7 +60,7 @@ MAX_FUNCTION = 60
 VAGUE = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
-Sources = Mapping[str, str]  # "landscape/store/file.py" -> its text
+Sources = Mapping[str, str]  # "landscape/store/writing.py" -> its text
 
 
 def read_sources(folder: Path) -> dict[str, str]:
@@ -251,7 +251,7 @@ def test_a_forbidden_import_is_found(path: str, text: str, complaint: str) -> No
 
 def test_an_allowed_import_is_not_found() -> None:
     text = "from __future__ import annotations\nimport os.path\nimport h5py\nfrom landscape.grid import Grid\nfrom . import reading"
-    assert not forbidden_imports({"landscape/store/file.py": text, "landscape/grid.py": "import numpy as np"}, HOUSE)
+    assert not forbidden_imports({"landscape/store/writing.py": text, "landscape/grid.py": "import numpy as np"}, HOUSE)
 
 
 def test_import_landscape_loads_no_heavy_library() -> None:

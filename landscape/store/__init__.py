@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from landscape.store import goldstein
+from landscape.store.exchange import adopt, any_directions
 from landscape.store.export import export
-from landscape.store.file import FORMAT, FORMAT_VERSION, Recorder, adopt, any_directions, read, read_directions, write
+from landscape.store.reading import read, read_directions
+from landscape.store.recorder import Recorder
+from landscape.store.writing import FORMAT, FORMAT_VERSION, write
 
 __all__ = [
     "FORMAT",

@@ -18,7 +18,7 @@ import numpy as np
 
 from landscape.errors import InputError
 from landscape.grid import axis_values
-from landscape.store.reading import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened
+from landscape.store.untrusted import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened
 from landscape.surface import Axis, Metric, Surface
 
 __all__ = ["Directions", "read_directions", "read_surface"]

@@ -56,7 +56,7 @@ def holes(surface: Surface, key: str) -> dict[str, int]:
 
 def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     return {
-        **_common(surface, title, keys),
+        **_head(surface, title, keys),
         "y": surface.y.tolist(),
         "y_label": surface.axes[1].label,
         "values": {key: _rows(_measured(surface, key)) for key in keys},
@@ -68,7 +68,7 @@ def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
 def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     """A line: `values` holds one row of `nx` for each draw; for several draws the quartiles between them stand beside."""
     line = {
-        **_common(surface, title, keys),
+        **_head(surface, title, keys),
         "values": {key: _rows(_measured(surface, key)) for key in keys},
         "stderr": {key: _rows(surface.stderr[key]) for key in keys if key in surface.stderr},
         "examples": {split: _rows(counts) for split, counts in surface.examples.items()},
@@ -81,7 +81,7 @@ def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     return line
 
 
-def _common(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+def _head(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     return {
         "name": title,
         "x": surface.x.tolist(),

@@ -1,0 +1,90 @@
+"""Recording into a surface file while a sweep runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import h5py
+
+from landscape.errors import InputError, RunError
+from landscape.store.untrusted import clean
+from landscape.store.writing import Arrays, write
+from landscape.surface import Surface
+
+__all__ = ["Recorder"]
+
+_FLUSH_SECONDS = 1.0
+
+
+class Recorder:
+    """A surface file that one sweep records into; only datasets that exist already are written, so a kill costs seconds at most.
+
+    Values reach the disk before their done marks do: a point marked done was measured.
+
+    Raises:
+        InputError: when another process is writing the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(self.path, "r+")
+        except OSError as error:
+            if isinstance(error, BlockingIOError) or "lock" in str(error):
+                raise InputError(
+                    f"{self.path}: another process is writing it; wait for it to end, or choose another name"
+                ) from error
+            raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
+        self._inode = os.stat(self.path).st_ino
+        self._pending: list[tuple[str, tuple[int, ...], float]] = []
+        self._flushed = time.monotonic()
+
+    def record(self, index: tuple[int, ...], arrays: Iterable[tuple[str, float]], seconds_between: float = _FLUSH_SECONDS) -> None:
+        """Write what was measured at one grid index, as (dataset name, number); done marks wait for the next flush."""
+        for name, value in arrays:
+            if name.startswith("done/"):
+                self._pending.append((name, index, value))
+            else:
+                self._file[name][index] = value
+        if time.monotonic() - self._flushed >= seconds_between:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring what was recorded to the disk: the values first, then the marks that they are there.
+
+        Raises:
+            RunError: when the disk is full.
+        """
+        try:
+            self._file.flush()
+            for name, index, value in self._pending:
+                self._file[name][index] = value
+            self._pending.clear()
+            self._file.flush()
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again"
+            ) from error
+        self._flushed = time.monotonic()
+
+    def finish(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> None:
+        """Replace the file by its final form, checks and numbers included, in one step.
+
+        Raises:
+            RunError: when another process replaced the file meanwhile.
+        """
+        self.close()
+        if not self.path.exists() or os.stat(self.path).st_ino != self._inode:
+            raise RunError(
+                f"{self.path}: was replaced or removed by another process while this one computed; nothing more was written"
+            )
+        write(surface, self.path, directions)
+
+    def close(self) -> None:
+        """Flush and close; calling it twice is harmless."""
+        if self._file:
+            self.flush()
+            self._file.close()
