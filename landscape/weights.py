@@ -62,10 +62,10 @@ def buffer_names(module: nn.Module) -> list[str]:
 
 
 def read(module: nn.Module) -> Weights:
-    """A copy of a module's parameters and buffers, counters left out; tied parameters appear once."""
+    """A copy of a module's parameters and buffers on the CPU, counters left out; tied parameters appear once."""
     inner = unwrap(module)
     named = [*inner.named_parameters(), *inner.named_buffers()]
-    return {name: tensor.detach().clone() for name, tensor in named if not name.endswith(_COUNTER)}
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in named if not name.endswith(_COUNTER)}
 
 
 def add(first: Mapping[str, Tensor], second: Mapping[str, Tensor], scale: float = 1.0) -> Weights:
@@ -74,8 +74,12 @@ def add(first: Mapping[str, Tensor], second: Mapping[str, Tensor], scale: float 
 
 
 def difference(end: Mapping[str, Tensor], start: Mapping[str, Tensor], names: Iterable[str]) -> Weights:
-    """`end − start` for the tensors named."""
-    return {name: end[name] - start[name] for name in names}
+    """`end − start` for the tensors named, in single precision at least: half types would swallow small steps."""
+    return {name: _at_least_single(end[name]) - _at_least_single(start[name]) for name in names}
+
+
+def _at_least_single(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def dot(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:

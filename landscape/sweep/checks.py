@@ -31,6 +31,7 @@ class SelfCheck:
     attributes: dict[str, Any] = field(default_factory=dict)
     measured: dict[tuple[float, ...], Measurement] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    seconds: float = 0.0  # what a point costs, over all examples
 
 
 def check_models(plan: Plan, objective: Objective, samples: Sequence[Sample], calibration: Examples | None) -> SelfCheck:
@@ -92,6 +93,7 @@ def _other_statistics(plan: Plan, weights: Mapping[str, Any]) -> bool:
 def _repeat(check: SelfCheck, objective: Objective, coordinates: tuple[float, ...], first: Measurement) -> Measurement:
     """Measure a point once more; the second, warm measurement also tells what a point costs."""
     second = objective.measure(coordinates)
+    check.seconds = second.seconds
     gaps = [abs(estimate.value - first.estimates[key].value) for key, estimate in second.estimates.items()]
     worst = max((gap for gap in gaps if math.isfinite(gap)), default=0.0)
     check.attributes["repeat_difference"] = worst

@@ -197,12 +197,12 @@ class _Sweep:
         note, attributes, engine = self._progress.note, self._plan.attributes, self._bench.objective.engine
         if "cosine" in attributes:
             note(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
-        seconds = next((measurement.seconds for measurement in check.measured.values()), math.nan)
-        self._slowest = seconds if math.isfinite(seconds) else 0.0
-        total = n_left * seconds / self._executor.n_ranks
+        self._slowest = 0.0 if engine.tolerance else check.seconds
+        total = n_left * check.seconds / self._executor.n_ranks
         if total > _LONG_RUN:
             ranks = f" × {self._executor.n_ranks} ranks" if self._executor.n_ranks > 1 else ""
-            note(f"{n_left} points × {duration(seconds)} ≈ {duration(total)} on {engine.device}{ranks}")
+            about = "at most" if engine.tolerance else "≈"
+            note(f"{n_left} points × {duration(check.seconds)} {about} {duration(total)} on {engine.device}{ranks}")
         n_gpus = torch.cuda.device_count() if engine.device.type == "cuda" else 0
         if n_gpus > self._executor.n_local_ranks:
             note(
