@@ -35,7 +35,7 @@ def measure_apart(
     loss = problem.loss.to(device, dtype)
 
     def prepared(batch: Batch) -> Batch:
-        return map_tensors(lambda t: t.to(device, dtype) if t.is_floating_point() else t.to(device), batch)
+        return map_tensors(lambda t: t.to(device, dtype if t.is_floating_point() else t.dtype, copy=True), batch)
 
     result: dict[str, float] = {}
     with torch.no_grad():

@@ -195,11 +195,15 @@ def _has_images(model: nn.Module) -> bool:
 
 
 def _ready(batch: Batch, engine: Engine, channels_last: bool) -> Batch:
-    """A batch on the engine's device, its floating tensors in the engine's type and the model's layout."""
+    """A copy of a batch on the engine's device, its floating tensors in the engine's type and the model's layout.
+
+    A copy even where nothing changes: a model may overwrite its input, as one with ReLU(inplace=True) in front does.
+    """
 
     def moved(tensor: Tensor) -> Tensor:
-        tensor = tensor.to(engine.device, engine.dtype if tensor.is_floating_point() else tensor.dtype)
-        return tensor.contiguous(memory_format=torch.channels_last) if channels_last and tensor.dim() == 4 else tensor
+        layout = torch.channels_last if channels_last and tensor.dim() == 4 else torch.preserve_format
+        dtype = engine.dtype if tensor.is_floating_point() else tensor.dtype
+        return tensor.to(engine.device, dtype, copy=True, memory_format=layout)
 
     return map_tensors(moved, batch)
 

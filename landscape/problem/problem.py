@@ -104,7 +104,9 @@ def _output_width(model: nn.Module, inputs: Batch) -> int:
     private = copy.deepcopy(model).eval()
     place = next(private.parameters(), torch.zeros(()))
     with torch.no_grad():
-        outputs = apply(private, map_tensors(lambda t: t.to(place) if t.is_floating_point() else t.to(place.device), inputs))
+        outputs = apply(
+            private, map_tensors(lambda t: t.to(place.device, place.dtype if t.is_floating_point() else t.dtype, copy=True), inputs)
+        )
     return int(outputs.shape[1])
 
 
