@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from landscape.errors import InputError
-from landscape.plotting.marks import MARKS, draw_legend, image, mark_cells, mark_models, mark_path, reasons
+from landscape.plotting.marks import MARKS, draw_legend, image, legend_areas, mark_cells, mark_models, mark_path, reasons
 from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, axis_label, colour_bar, colour_norm, gather, sheet, style
-from landscape.plotting.scale import COLOUR_MAP, Scale, cell_edges, contour_levels, shared_scale
+from landscape.plotting.scale import COLOUR_MAP, TOP_COLOUR, Scale, cell_edges, contour_levels, shared_scale
 from landscape.surface import Surface
 
 __all__ = ["contour", "filled", "heatmap"]
@@ -81,7 +82,7 @@ def _seen_from_above(
     panels = gather(surfaces, "surface", metric, log, clip, names)
     scale = shared_scale([panel.layer.values for panel in panels], log, clip)
     with style():
-        figure, all_axes = sheet(len(panels), height=2.9)
+        figure, all_axes = sheet(len(panels), height=_height(panels), compress=True)
         for axes, panel in zip(all_axes, panels, strict=True):
             draw(axes, panel, scale)
             axes.set_box_aspect(1)
@@ -91,9 +92,16 @@ def _seen_from_above(
             mark_models(axes, panel.surface)
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
-        draw_legend(figure, present, clip)
+        draw_legend(figure, legend_areas(present, clip, top="white" if draw is _draw_contour else TOP_COLOUR))
         draw_notes(figure, panels)
     return figure
+
+
+def _height(panels: Sequence[Panel]) -> float:
+    """How many inches a row needs: a square as wide as a column allows, and its title and labels."""
+    square = 2.15 if len(panels) == 1 else 2.25  # one panel shares its column with the colour bar
+    n_lines = max(panel.title.count("\n") + axis_label(panel.surface.axes[0]).count("\n") for panel in panels) + 2
+    return square + 0.25 + 0.14 * n_lines
 
 
 def _draw_heatmap(axes: Axes, panel: Panel, scale: Scale) -> None:
@@ -109,7 +117,9 @@ def _draw_contour(axes: Axes, panel: Panel, scale: Scale) -> None:
     _prepare(axes, panel, scale)
     lines = _contours(axes, panel, scale, fill=False)
     if lines is not None:
-        axes.clabel(lines, fmt=lambda level: f"{level:g}", fontsize=6)
+        axes.clabel(
+            lines, fmt=lambda height: f"{10.0**height if scale.log else height:.4g}", fontsize=6, colors="0.2"
+        )  # yellow figures are lost on white
 
 
 def _draw_filled(axes: Axes, panel: Panel, scale: Scale) -> None:
@@ -119,22 +129,20 @@ def _draw_filled(axes: Axes, panel: Panel, scale: Scale) -> None:
 
 
 def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) -> ContourSet | None:
-    """The contours of a panel at the shared levels, or None where no line or no cell can be drawn."""
+    """The contours of a panel at the shared levels, straight between points on the drawn scale; None where there are none."""
     if not _whole_cells(panel.layer.values).any():
         return None
-    values, levels = image(panel.layer.values), contour_levels(scale)
-    if fill:
-        levels = np.concatenate([[scale.low], levels, [scale.high]])
-    else:
-        levels = levels[(levels > values.min()) & (levels < values.max())]
-    if levels.size == 0:
+    heights, levels = image(scale.height(panel.layer.values)), scale.height(contour_levels(scale))
+    low, high = scale.span
+    within = levels[(levels > heights.min()) & (levels < heights.max())]
+    if not fill and within.size == 0:
         return None
-    how: dict[str, Any] = {"levels": levels, "corner_mask": False, **looks}
+    how: dict[str, Any] = {"levels": np.concatenate([[low], levels, [high]]) if fill else within, "corner_mask": False, **looks}
     if "colors" not in how:
-        how |= {"norm": colour_norm(scale), "cmap": COLOUR_MAP}
+        how |= {"norm": Normalize(low, high), "cmap": COLOUR_MAP}
     if fill:
-        return axes.contourf(panel.surface.x, panel.surface.y, values, extend="neither" if scale.clip is None else "max", **how)
-    return axes.contour(panel.surface.x, panel.surface.y, values, **{"linewidths": 0.9, **how})
+        return axes.contourf(panel.surface.x, panel.surface.y, heights, extend="neither" if scale.clip is None else "max", **how)
+    return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9, **how})
 
 
 def _whole_cells(values: np.ndarray) -> np.ndarray:
@@ -156,16 +164,15 @@ def _prepare(axes: Axes, panel: Panel, scale: Scale) -> None:
         cells = unmarked & ~_whole_cells(np.where(getattr(layer, name), np.nan, 0.0))
         mark_cells(axes, name, cells, x, y)
         unmarked &= ~cells
-    if layer.clipped.any() and scale.clip is not None and _whole_cells(layer.values).any():
-        mark_path(axes, "clipped", _region_above(axes, panel, scale.clip))
+    if layer.clipped.any() and _whole_cells(layer.values).any():
+        mark_path(axes, "clipped", _region_above(axes, panel, scale))
 
 
-def _region_above(axes: Axes, panel: Panel, clip: float) -> Path:
+def _region_above(axes: Axes, panel: Panel, scale: Scale) -> Path:
     """The outline of all that lies above the clip, as contours see it."""
-    values = image(panel.layer.values)
-    above = axes.contourf(
-        panel.surface.x, panel.surface.y, values, levels=[clip, 2 * max(abs(clip), float(values.max()))], corner_mask=False
-    )
+    heights = image(scale.height(panel.layer.values))
+    beyond = scale.top + 2 * max(1.0, abs(float(heights.max()) - scale.top))
+    above = axes.contourf(panel.surface.x, panel.surface.y, heights, levels=[scale.top, beyond], corner_mask=False)
     outline = Path.make_compound_path(*above.get_paths())
     above.remove()
     return outline

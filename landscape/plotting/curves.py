@@ -12,11 +12,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
 
-from landscape.plotting.marks import MARKS, draw_legend, model_places, reasons
+from landscape.plotting.marks import MARKS, draw_legend, legend_markers, model_places, reasons
 from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet, style
-from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, shared_scale, sort_values
+from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, shared_scale, sort_values
 from landscape.surface import Surface
 
 __all__ = ["curve"]
@@ -73,7 +74,8 @@ def curve(
             axes.sharex(all_axes[-1])
             axes.tick_params(labelbottom=False)
         all_axes[-1].set_xlabel(_x_label([panel.surface for panel in groups[0]]))
-        draw_legend(figure, reasons(series.layer for series in everything), clip, _handles(everything))
+        present = reasons(series.layer for series in everything)
+        draw_legend(figure, [*_handles(everything), *legend_markers(present, clip)])
         draw_notes(figure, [series.panel for series in everything])
     return figure
 
@@ -130,6 +132,9 @@ def _draw_group(axes: Axes, group: Sequence[_Series]) -> None:
     scale = shared_scale([series.layer.values for series in group] + bands, log, clip)
     if log:
         axes.set_yscale("log")
+        ticks = contour_levels(scale, fewest=3, most=6)
+        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(*_limits(scale, group))
     for number, series in enumerate(group):
         _draw_series(axes, series)

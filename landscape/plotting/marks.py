@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,20 @@ from matplotlib.patheffects import withStroke
 from landscape.plotting.scale import Layer
 from landscape.surface import Surface
 
-__all__ = ["MARKS", "Mark", "draw_legend", "image", "mark_cells", "mark_models", "mark_path", "model_places", "reasons", "wording"]
+__all__ = [
+    "MARKS",
+    "Mark",
+    "draw_legend",
+    "image",
+    "legend_areas",
+    "legend_markers",
+    "mark_cells",
+    "mark_models",
+    "mark_path",
+    "model_places",
+    "reasons",
+    "wording",
+]
 
 
 @dataclass(frozen=True)
@@ -111,18 +125,32 @@ def mark_models(axes: Axes, surface: Surface) -> None:
         )
 
 
-def draw_legend(figure: Figure, names: Sequence[str], clip: float | None, curves: Sequence[Line2D | Patch] = ()) -> None:
-    """One legend above the panels that names the curves, if any, and the marks `names`: edge markers beside curves, else areas."""
-    handles: list[Line2D | Patch] = list(curves)
-    for name in names:
-        mark, words = MARKS[name], wording(name, clip)
-        if curves:
-            handles.append(Line2D([], [], ls="none", marker=mark.marker, ms=4, mew=0.8, color="0.4", label=words))
-        else:
-            face = mark.face if name != "clipped" else "#fde725"  # the top of the colour map
-            handles.append(Patch(facecolor=face, edgecolor=mark.edge, hatch=mark.hatch, linewidth=0, label=words))
+def draw_legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
+    """One legend above the panels, in as many columns as fit; the figure grows by its height."""
     if handles:
-        per_row = max(1, round(figure.get_figwidth() * 14 / (6 + max(len(str(handle.get_label())) for handle in handles))))
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=min(per_row, len(handles)), borderaxespad=0.2, columnspacing=1.2
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        n_columns = min(len(handles), max(1, int(figure.get_figwidth() / (0.42 + 0.05 * longest))))  # inches, about
+        figure.legend(handles=handles, loc="outside upper center", ncols=n_columns, borderaxespad=0.2, columnspacing=1.2)
+        figure.set_figheight(figure.get_figheight() + 0.06 + 0.155 * math.ceil(len(handles) / n_columns))
+
+
+def legend_areas(names: Sequence[str], clip: float | None, top: str) -> list[Line2D | Patch]:
+    """What the marks `names` mean, as areas; `top` is the colour of what is cut off."""
+    return [
+        Patch(
+            facecolor=top if name == "clipped" else MARKS[name].face,
+            edgecolor=MARKS[name].edge,
+            hatch=MARKS[name].hatch,
+            linewidth=0,
+            label=wording(name, clip),
         )
+        for name in names
+    ]
+
+
+def legend_markers(names: Sequence[str], clip: float | None) -> list[Line2D | Patch]:
+    """What the marks `names` mean, as markers on a panel's edge."""
+    return [
+        Line2D([], [], ls="none", marker=MARKS[name].marker, ms=4, mew=0.8, color="0.4", label=wording(name, clip))
+        for name in names
+    ]

@@ -16,10 +16,11 @@ __all__ = ["draw_notes", "note_lines"]
 
 
 def draw_notes(figure: Figure, panels: Sequence[Panel], directions: bool = False) -> None:
-    """Write the notes of `panels` under them, with `directions` also what the axes are."""
-    width = int(figure.get_figwidth() * 22)  # characters of this size in one inch
+    """Write the notes of `panels` under them, growing the figure; with `directions` also what the axes are."""
+    width = int(figure.get_figwidth() * 20.5)  # characters of this size in one inch
     lines = [line for note in note_lines(panels, directions) for line in textwrap.wrap(note, width, subsequent_indent="   ")]
     if lines:
+        figure.set_figheight(figure.get_figheight() + 0.06 + 0.115 * len(lines))  # inches
         figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=6.5, color="0.25", linespacing=1.25)
 
 
@@ -29,12 +30,12 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
     names = list(dict.fromkeys(panel.name for panel in panels))
     for name in names:
         own = [panel for panel in panels if panel.name == name]
-        axes = [axis_label(axis).replace("\n", " ") for axis in own[0].surface.axes] if directions else []
+        axes = [axis_label(axis).replace("\n", " ") for axis in own[0].surface.axes if directions and axis.label != axis.name]
         notes = [
             *axes,
             *map(_examples, own),
             _errors(own),
-            *(note for panel in own for note in _left_out(panel)),
+            *_left_out(own),
             *_outside(own[0].surface),
         ]
         for note in dict.fromkeys(filter(None, notes)):
@@ -71,16 +72,17 @@ def _errors(panels: Sequence[Panel]) -> str:
     return f"largest standard error{cut}: {', '.join(largest)}" if largest else ""
 
 
-def _left_out(panel: Panel) -> list[str]:
-    """How many points bear which mark; what is not measured stands in the title or the legend."""
-    values, n_points = panel.surface.values[panel.metric.key], panel.surface.grid.n_points
-    notes = []
+def _left_out(panels: Sequence[Panel]) -> list[str]:
+    """How many points of one surface bear which mark; what is not measured stands in the title or the legend."""
+    notes: dict[str, list[str]] = {}
     for name in ("not_finite", "not_positive", "clipped"):
-        mask = getattr(panel.layer, name)
-        if mask.any():
-            largest = f", up to {values[mask].max():.4g}" if name == "clipped" else ""
-            notes.append(f"{mask.sum():,} of {n_points:,} points {wording(name, panel.clip)}{largest} ({_what(panel)})")
-    return notes
+        for panel in panels:
+            mask = getattr(panel.layer, name)
+            if mask.any():
+                largest = f", up to {panel.layer.values[mask].max():.4g}" if name == "clipped" else ""
+                note = f"{mask.sum():,} of {panel.surface.grid.n_points:,} points {wording(name, panel.clip)}{largest}"
+                notes.setdefault(note, []).append(_what(panel))
+    return [f"{note} ({', '.join(metrics)})" for note, metrics in notes.items()]
 
 
 def _outside(surface: Surface) -> list[str]:

@@ -17,9 +17,10 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from landscape.errors import InputError, nearest
-from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, measured_layer
+from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, measured_layer
 from landscape.surface import Axis, Metric, Surface
 
 __all__ = [
@@ -155,16 +156,23 @@ def _check_kinds(surfaces: Sequence[Surface], labels: Sequence[str], kind: str) 
 def axis_label(axis: Axis) -> str:
     """What an axis is: its name, its direction, and the length of that direction."""
     text = axis.name if axis.label == axis.name else f"{axis.name}: {axis.label}"
-    text = textwrap.fill(text, 48)
-    return text if math.isnan(axis.norm) else f"{text}{', ' if len(text) < 20 else chr(10)}‖δ‖ = {axis.norm:.4g}"
+    if not math.isnan(axis.norm):
+        text += f", ‖δ‖\u00a0=\u00a0{axis.norm:.4g}"
+    return textwrap.fill(text, 36, break_on_hyphens=False)
 
 
-def sheet(n_panels: int, height: float, n_columns: int | None = None, projection: str | None = None) -> tuple[Sheet, list[Axes]]:
-    """A figure of `n_panels` axes, each as wide as a column and `height` inches high, and those axes."""
+def sheet(
+    n_panels: int, height: float, n_columns: int | None = None, projection: str | None = None, compress: bool = False
+) -> tuple[Sheet, list[Axes]]:
+    """A figure of `n_panels` axes, each as wide as a column and `height` inches high, and those axes; `compress` suits square axes."""
     if n_columns is None:
         n_columns = n_panels if n_panels <= 3 else math.ceil(math.sqrt(n_panels))
     n_rows = math.ceil(n_panels / n_columns)
-    figure = Sheet(figsize=(PANEL_WIDTH * n_columns, height * n_rows), layout="constrained", facecolor="white")
+    figure = Sheet(
+        figsize=(PANEL_WIDTH * n_columns, height * n_rows),
+        layout=ConstrainedLayoutEngine(compress=compress),
+        facecolor="white",
+    )
     axes = [figure.add_subplot(n_rows, n_columns, i + 1, projection=projection) for i in range(n_panels)]
     return figure, axes
 
@@ -184,4 +192,8 @@ def colour_bar(figure: Figure, axes: Sequence[Axes], scale: Scale, metric: Metri
     mappable = ScalarMappable(colour_norm(scale), COLOUR_MAP)
     bar = figure.colorbar(mappable, ax=list(axes), extend="max" if clipped else "neither", aspect=28, pad=0.02, shrink=0.9)
     bar.set_label(f"{metric_label(metric)}{', log scale' * scale.log}")
+    if scale.log:
+        ticks = contour_levels(scale, fewest=3, most=8).tolist()
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
+    bar.minorticks_off()
     bar.outline.set_linewidth(0.4)

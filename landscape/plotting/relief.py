@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import LightSource, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from landscape.errors import InputError
-from landscape.plotting.marks import MARKS, draw_legend, model_places, reasons
+from landscape.plotting.marks import MARKS, draw_legend, legend_areas, model_places, reasons
 from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, colour_bar, gather, sheet, style
 from landscape.plotting.scale import COLOUR_MAP, Scale, contour_levels, shared_scale
@@ -23,9 +23,11 @@ from landscape.surface import Surface
 __all__ = ["relief"]
 
 _HEIGHT = 0.7  # of the box, its base being 1 × 1: enough to see a basin, not so much that it looks like a well
+_N_BANDS = 16  # colours on a cliff
 _CAMERA = {"elev": 33.0, "azim": -58.0}
 _SUN = LightSource(azdeg=250, altdeg=50)
-_SHADE = 0.45  # how much darker a face turned away from the sun is
+_PLATEAU = "0.85"  # no colour of the map: what is cut off has no value here
+_SHADE = 0.4  # how much darker a face turned away from the sun is
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,45 +76,64 @@ def relief(
             _draw_models(axes, panel, scale)
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
-        draw_legend(figure, present, clip)
+        draw_legend(figure, legend_areas(present, clip, top=_PLATEAU))
         draw_notes(figure, panels, directions=True)
     return figure
 
 
 def _faces(panel: Panel, scale: Scale) -> _Faces:
-    """One quadrilateral for each cell with four values; a cell the cut runs through becomes two triangles, parted along it."""
+    """One quadrilateral for each cell with four values; where it is steep or cut, triangles parted along level lines.
+
+    Parting lets one colour stand for one height on a cliff, and lets the cut run where the contour runs.
+    """
     x, y, heights = panel.surface.x, panel.surface.y, scale.height(panel.layer.values)
-    top = np.inf if scale.clip is None else float(scale.height(np.array(scale.clip)))
+    low, high = scale.span
+    levels = np.linspace(low, high, _N_BANDS + 1)
     polygons, cut = [], []
     for i in range(len(x) - 1):
         for j in range(len(y) - 1):
             corners = np.array([(x[k], y[m], heights[k, m]) for k, m in ((i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1))])
-            if np.isnan(corners[:, 2]).any():
+            lowest, highest = corners[:, 2].min(), corners[:, 2].max()
+            if np.isnan(lowest):
                 continue
-            low, high = corners[:, 2].min(), corners[:, 2].max()
-            pieces = [corners] if high <= top or low >= top else [corners[[0, 1, 2]], corners[[0, 2, 3]]]
-            for piece in pieces:
-                for above, polygon in ((False, _part(piece, top, below=True)), (True, _part(piece, top, below=False))):
-                    if len(polygon) >= 3:
-                        polygons.append(polygon)
-                        cut.append(above)
+            if highest <= scale.top and highest - lowest <= 2 * (levels[1] - levels[0]):
+                polygons.append(corners)
+                cut.append(False)
+            else:
+                pieces = [piece for corner in ([0, 1, 2], [0, 2, 3]) for piece in _slabs(corners[corner], levels, scale.top)]
+                polygons += [polygon for polygon, _ in pieces]
+                cut += [above for _, above in pieces]
     return _Faces(polygons, np.array(cut, dtype=bool))
 
 
-def _part(polygon: np.ndarray, top: float, below: bool) -> np.ndarray:
-    """What of a polygon lies below `top`, or else what lies above it, pressed flat onto it (Sutherland and Hodgman's clipping)."""
-    side = polygon[:, 2] - top if below else top - polygon[:, 2]
-    if not below and not (side < 0).any():  # all of it lies at the top or below, where it is drawn already
-        return polygon[:0]
-    kept = []
+def _slabs(triangle: np.ndarray, levels: np.ndarray, top: float) -> Iterator[tuple[np.ndarray, bool]]:
+    """A triangle parted along `levels`, and whether a part is what lay above `top`, pressed flat onto it."""
+    rest, lowest, highest = triangle, triangle[:, 2].min(), triangle[:, 2].max()
+    for level in levels[1:-1][(levels[1:-1] > lowest) & (levels[1:-1] < min(highest, top))]:
+        yield _part(rest, level, below=True), False
+        rest = _part(rest, level, below=False)
+    if highest <= top:
+        yield rest, False
+        return
+    if lowest < top:
+        yield _part(rest, top, below=True), False
+        rest = _part(rest, top, below=False)
+    yield np.column_stack([rest[:, :2], np.full(len(rest), top)]), True
+
+
+def _part(polygon: np.ndarray, level: float, below: bool) -> np.ndarray:
+    """What of a convex polygon lies on one side of a height `level` (Sutherland and Hodgman 1974)."""
+    outside = polygon[:, 2] - level if below else level - polygon[:, 2]
+    kept: list[np.ndarray] = []
     for k in range(len(polygon)):
         start, end = polygon[k - 1], polygon[k]
-        if (side[k - 1] < 0 < side[k]) or (side[k] < 0 < side[k - 1]):
-            crossing = start + (end - start) * (top - start[2]) / (end[2] - start[2])
-            kept.append([crossing[0], crossing[1], top])
-        if side[k] <= 0:
-            kept.append([end[0], end[1], min(end[2], top)])
-    return np.array(kept).reshape(-1, 3)
+        if min(outside[k - 1], outside[k]) < 0 < max(outside[k - 1], outside[k]):
+            crossing = start + (end - start) * ((level - start[2]) / (end[2] - start[2]))
+            crossing[2] = level  # not a rounding beside it
+            kept.append(crossing)
+        if outside[k] <= 0:
+            kept.append(end)
+    return np.array(kept)
 
 
 def _draw_faces(axes: Axes3D, faces: _Faces, scale: Scale) -> None:
@@ -121,7 +142,7 @@ def _draw_faces(axes: Axes3D, faces: _Faces, scale: Scale) -> None:
     low, high = scale.span
     middles = np.array([polygon[:, 2].mean() for polygon in faces.polygons])
     colours = matplotlib.colormaps[COLOUR_MAP]((middles - low) / (high - low))[:, :3]
-    colours[faces.cut] = to_rgb("0.85")
+    colours[faces.cut] = to_rgb(_PLATEAU)
     spans = np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), (high - low) / _HEIGHT])
     brightness = 1 - _SHADE * (1 - np.array([_light(polygon / spans) for polygon in faces.polygons]))
     colours = colours * np.where(faces.cut, 1.0, brightness)[:, None]
@@ -146,16 +167,19 @@ def _draw_box(axes: Axes3D, panel: Panel, scale: Scale) -> None:
     axes.set_xlim3d(x.min(), x.max(), view_margin=0)
     axes.set_ylim3d(y.min(), y.max(), view_margin=0)
     axes.set_zlim3d(low - 0.08 * (high - low), high, view_margin=0)
-    axes.set_box_aspect((1, 1, _HEIGHT), zoom=1.0)
+    axes.set_box_aspect((1, 1, _HEIGHT), zoom=1.03)
     axes.view_init(**_CAMERA)
     if scale.log:
         ticks = contour_levels(scale, fewest=3, most=6)
         axes.zaxis.set_major_locator(FixedLocator(list(scale.height(ticks))))
         axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{10.0**height:.4g}"))
         axes.zaxis.set_minor_locator(NullLocator())
-    axes.set_title(panel.title)
-    axes.set_xlabel("x")
-    axes.set_ylabel("y")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(pad=1)
+    axes.set_title(panel.title, pad=0)
+    axes.set_xlabel("x", labelpad=-4)
+    axes.set_ylabel("y", labelpad=-4)
 
 
 def _draw_shadows(axes: Axes3D, panel: Panel, scale: Scale) -> None:
@@ -168,11 +192,17 @@ def _draw_shadows(axes: Axes3D, panel: Panel, scale: Scale) -> None:
         cells = open_cells & (bad[:-1, :-1] | bad[1:, :-1] | bad[:-1, 1:] | bad[1:, 1:])
         open_cells &= ~cells
         corners = ((0, 0), (1, 0), (1, 1), (0, 1))
-        quads = [[(x[i + k], y[j + m], floor) for k, m in corners] for i, j in np.argwhere(cells)]
+        quads = [[(x[i + k], y[ends[m]], floor) for k, m in corners] for i in range(len(x) - 1) for ends in _runs(cells[i])]
         if quads:
             mark = MARKS[name]
             looks = {"facecolors": mark.face, "edgecolors": mark.edge, "hatch": mark.hatch, "linewidths": 0.0}
             axes.add_collection3d(Poly3DCollection(quads, shade=False, zorder=1, gid=name, **looks))
+
+
+def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Where each run of neighbours in `mask` `(n,)` starts, and the index after its end."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
+    return zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True)
 
 
 def _draw_models(axes: Axes3D, panel: Panel, scale: Scale) -> None:

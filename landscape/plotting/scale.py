@@ -11,9 +11,20 @@ import numpy as np
 from landscape.errors import InputError
 from landscape.surface import Surface
 
-__all__ = ["COLOUR_MAP", "Layer", "Scale", "cell_edges", "contour_levels", "measured_layer", "shared_scale", "sort_values"]
+__all__ = [
+    "COLOUR_MAP",
+    "TOP_COLOUR",
+    "Layer",
+    "Scale",
+    "cell_edges",
+    "contour_levels",
+    "measured_layer",
+    "shared_scale",
+    "sort_values",
+]
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and safe for colour-blind readers
+TOP_COLOUR = "#fde725"  # its upper end
 _LARGEST = 1e300  # beyond it differences and margins overflow
 _SMALLEST = 1e-300  # below it logarithms lose their digits
 
@@ -55,6 +66,11 @@ class Scale:
         """The heights of `low` and `high`."""
         low, high = self.height(np.array([self.low, self.high]))
         return float(low), float(high)
+
+    @property
+    def top(self) -> float:
+        """The height of the clip, infinite where there is none."""
+        return math.inf if self.clip is None else float(self.height(np.array(self.clip)))
 
 
 def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | None) -> Layer:
@@ -141,9 +157,11 @@ def _log_candidates(scale: Scale, most: int) -> Iterator[np.ndarray]:
 
 
 def _inside(levels: np.ndarray, scale: Scale) -> np.ndarray:
-    room = 1e-9 * (scale.high - scale.low)
-    rounded = np.array([float(f"{level:.12g}") for level in levels])
-    return rounded[(rounded > scale.low + room) & (rounded < scale.high - room)]
+    low, high = scale.span
+    room = 1e-9 * (high - low)
+    rounded = np.array([float(f"{level:.15g}") for level in levels if level > 0 or not scale.log])
+    heights = scale.height(rounded)
+    return rounded[(heights > low + room) & (heights < high - room)]
 
 
 def cell_edges(axis: np.ndarray) -> np.ndarray:

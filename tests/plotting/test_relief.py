@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import rgb_to_hsv
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+from landscape.errors import InputError
+from landscape.plotting import relief
+from landscape.surface import Point, Surface
+
+pytestmark = pytest.mark.filterwarnings("error")
+Plane = Callable[..., Surface]
+GREY = 0.85  # of what is cut off
+
+
+def panels_of(figure: Figure) -> list[Any]:
+    return [axes for axes in figure.axes if axes.name == "3d"]
+
+
+class Kept(Poly3DCollection):
+    """A collection that keeps what it was given: matplotlib offers no way back to the faces, and hands out their colours by depth."""
+
+    def __init__(self, verts: Any, **looks: Any) -> None:
+        super().__init__(verts, **looks)
+        self.faces = [np.array(face) for face in verts]
+        self.colours = np.array(looks["facecolors"])
+
+
+@pytest.fixture(autouse=True)
+def _keep_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["landscape.plotting.relief"], "Poly3DCollection", Kept)
+
+
+def collection(axes: Any, name: str) -> Kept | None:
+    return next((artist for artist in axes.collections if artist.get_gid() == name), None)
+
+
+def polygons(axes: Any, name: str = "relief") -> list[np.ndarray]:
+    found = collection(axes, name)
+    return found.faces if found is not None else []
+
+
+def draw(figure: Figure) -> None:
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
+def test_every_value_of_a_tilted_plane_is_at_its_place(tilted: Surface) -> None:
+    corners = {tuple(vertex) for polygon in polygons(panels_of(relief(tilted))[0]) for vertex in polygon}
+    for x in (0.0, 1.0, 2.0):
+        for y in (0.0, 5.0):
+            assert (x, y, 100 * x + y) in corners
+    for x, y, z in corners:  # where steep faces are parted the new corners lie on the plane too
+        assert z == pytest.approx(100 * x + y, abs=1e-10)
+
+
+def test_heights_are_logarithms_on_a_log_scale(plane: Plane) -> None:
+    axes = panels_of(relief(plane([0, 1, 2], [0, 1], lambda x, y: 10.0 ** (x + y)), log=True))[0]
+    for x, y, z in np.concatenate(polygons(axes)):
+        assert z == pytest.approx(x + y, abs=1e-12)
+    labels = {axes.zaxis.get_major_formatter()(height, 0): height for height in axes.get_zticks()}
+    assert {float(text): 10.0**height for text, height in labels.items()} == pytest.approx({float(t): float(t) for t in labels})
+
+
+def faces_with_colours(axes: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    found = collection(axes, "relief")
+    assert found is not None
+    return list(zip(found.faces, found.colours, strict=True))
+
+
+def test_what_is_above_the_clip_is_a_flat_grey_top_cut_along_the_contour(plane: Plane) -> None:
+    axes = panels_of(relief(plane([0, 1, 2, 3], [0, 1], lambda x, y: 10 * x), clip=14.0))[0]
+    tops = [polygon for polygon, colour in faces_with_colours(axes) if np.allclose(colour, GREY)]
+    slopes = [polygon for polygon, colour in faces_with_colours(axes) if not np.allclose(colour, GREY)]
+    assert all((polygon[:, 2] == 14.0).all() for polygon in tops)
+    assert min(polygon[:, 0].min() for polygon in tops) == pytest.approx(1.4)
+    for polygon in slopes:
+        assert polygon[:, 2] == pytest.approx(10 * polygon[:, 0])
+        assert polygon[:, 2].max() <= 14.0
+
+    def area(several: list[np.ndarray]) -> float:
+        total = 0.0
+        for p in several:
+            total += abs(np.sum(p[:, 0] * np.roll(p[:, 1], -1) - np.roll(p[:, 0], -1) * p[:, 1])) / 2
+        return total
+
+    assert area(tops) == pytest.approx(1.6)
+    assert area(slopes) == pytest.approx(1.4)
+
+
+def test_no_clip_cuts_nothing(plane: Plane) -> None:
+    axes = panels_of(relief(plane([0, 1, 2], [0, 1], lambda x, y: np.where(x == 2, 1e35, 1.0))))[0]
+    assert max(polygon[:, 2].max() for polygon in polygons(axes)) == 1e35
+    assert not any(np.allclose(colour, GREY) for _, colour in faces_with_colours(axes))
+
+
+def test_the_colour_is_the_values_and_light_only_darkens_it(plane: Plane) -> None:
+    x = np.linspace(-1, 1, 21)
+    axes = panels_of(relief(plane(x, x, lambda x, y: x * x + 2 * y * y)))[0]
+    darker = []
+    for polygon, colour in faces_with_colours(axes):
+        pure = np.array(matplotlib.colormaps["viridis"](polygon[:, 2].mean() / 3.0)[:3])
+        assert rgb_to_hsv(colour)[:2] == pytest.approx(rgb_to_hsv(pure)[:2], abs=1e-6)
+        darker.append(rgb_to_hsv(colour)[2] / rgb_to_hsv(pure)[2])
+    assert 0.5 < min(darker) < 0.9 < max(darker) <= 1 + 1e-9
+
+
+def test_cells_without_a_value_are_holes_with_a_marked_shadow(plane: Plane) -> None:
+    loss = np.add.outer(np.arange(6.0), np.arange(5.0)) + 1
+    loss[1, 1], loss[4, 3], loss[4, 0] = np.nan, np.nan, -1.0
+    done = np.ones(loss.shape, bool)
+    done[1, 1] = False
+    figure = relief(plane(np.arange(6.0), np.arange(5.0), loss, done=done, points=()), log=True)
+    axes = panels_of(figure)[0]
+    for i, j, name in ((1, 1, "not_measured"), (4, 3, "not_finite"), (4, 0, "not_positive")):
+        for polygon in polygons(axes):  # no face covers a cell at the hole
+            inside = (abs(polygon[:, 0].mean() - i) < 1) & (abs(polygon[:, 1].mean() - j) < 1)
+            assert not inside
+        shadow = np.concatenate(polygons(axes, name))
+        assert (abs(shadow[:, 0] - i) <= 1).all()
+        assert (abs(shadow[:, 1] - j) <= 1).all()
+        assert (shadow[:, 2] == axes.get_zlim()[0]).all()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["not measured", "NaN or infinite", "≤ 0, no logarithm"]
+    draw(figure)
+
+
+def test_panels_share_heights_colours_and_camera(plane: Plane) -> None:
+    x = np.linspace(-1, 1, 5)
+    figure = relief([plane(x, x, lambda x, y, k=k: k * (1 + x * x + y * y), name=f"net {k}") for k in (1, 4)], clip=6.0)
+    one, other = panels_of(figure)
+    assert one.get_zlim() == other.get_zlim()
+    assert one.get_zlim()[1] == 6.0
+    assert (one.elev, one.azim) == (other.elev, other.azim)
+    assert len([axes for axes in figure.axes if axes.get_label() == "<colorbar>"]) == 1
+
+    def colour_at(axes: Any, height: float) -> np.ndarray:
+        polygon, colour = min(faces_with_colours(axes), key=lambda face: abs(face[0][:, 2].mean() - height))
+        return np.array([*rgb_to_hsv(colour)[:2], polygon[:, 2].mean()])
+
+    hue_of = matplotlib.colormaps["viridis"]
+    for axes in (one, other):
+        hue, saturation, height = colour_at(axes, 2.5)
+        expected = rgb_to_hsv(hue_of((height - 1.0) / 5.0)[:3])[:2]
+        assert [hue, saturation] == pytest.approx(expected, abs=1e-6)
+    draw(figure)
+
+
+def test_a_pin_stands_on_the_models_own_value(plane: Plane) -> None:
+    points = (Point("trained", (0.5, 0.5), {"train_loss": 1.25}), Point("nameless value", (0.0, 1.0), {}))
+    axes = panels_of(relief(plane([0, 1], [0, 1], lambda x, y: 1 + x + y, points=points)))[0]
+    assert [text.get_text() for text in axes.texts] == ["trained"]
+    pin = next(line for line in axes.lines if line.get_gid() == "model")
+    assert [list(values) for values in pin.get_data_3d()] == [[0.5, 0.5], [0.5, 0.5], [1.25, 3.0]]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(
+    "loss",
+    [np.full((3, 4), 2.5), np.full((3, 4), np.nan), np.full((3, 4), np.inf), np.full((3, 4), -2.0), np.zeros((3, 4)),
+     np.where(np.eye(3, 4) > 0, 1e35, 2.0), np.where(np.eye(3, 4) > 0, 1e299, 2.0), 10.0 ** -np.arange(12.0).reshape(3, 4)],
+    ids=["constant", "nan", "inf", "negative", "zero", "cliffs", "higher cliffs", "tiny"],
+)  # fmt: skip
+def test_whatever_was_measured_is_drawn_without_a_warning(plane: Plane, loss: np.ndarray, log: bool) -> None:
+    draw(relief([plane([-1.0, 0.5, 4.0], [3.0, 2.0, 0.0, -0.1], loss)], log=log))
+    draw(relief([plane([-1.0, 0.5, 4.0], [3.0, 2.0, 0.0, -0.1], loss)], log=log, clip=3.0))
+
+
+def test_descending_axes_give_the_same_faces(plane: Plane) -> None:
+    x, y = 0.05 * np.arange(24) + 0.001 * np.arange(24) ** 2, np.linspace(-1, 1, 30)
+
+    def faces(x: np.ndarray, y: np.ndarray) -> set[Any]:
+        axes = panels_of(relief(plane(x, y, lambda x, y: x + y)))[0]  # nowhere steep: each cell one face
+        assert axes.get_xlim() == (0.0, x.max())
+        return {(frozenset(map(tuple, polygon.tolist())), tuple(colour.round(6))) for polygon, colour in faces_with_colours(axes)}
+
+    assert len(faces(x, y)) == 23 * 29
+    assert faces(x, y) == faces(x[::-1], y) == faces(x[::-1], y[::-1])
+
+
+def test_an_axis_of_one_point_makes_no_relief(plane: Plane) -> None:
+    with pytest.raises(InputError, match="a plane has an axis of one point, which makes no relief; draw it as heatmap"):
+        relief(plane([0.0], [0.0, 1.0], lambda x, y: x + y))
