@@ -139,8 +139,8 @@ def _checks(surface: Surface) -> list[str]:
         return ["  none"]
     lines = [f"  {'passed' if checks.get('passed') else 'FAILED'}" if "passed" in checks else "  not made"]
     for name in checks:
-        if name.endswith("_apart"):
-            key = name.removesuffix("_apart")
+        key = name.removesuffix("_apart")
+        if key != name and key in checks:
             lines.append(f"  {key}: {checks[key]:.8g} on the surface, {checks[name]:.8g} by the model alone")
         elif name.endswith("_compared"):
             lines.append(f"  {name.removesuffix('_compared')} compared: {checks[name]}")

@@ -6,7 +6,7 @@ from landscape.store import goldstein
 from landscape.store.exchange import adopt, any_directions
 from landscape.store.export import export
 from landscape.store.reading import read, read_directions
-from landscape.store.recorder import Recorder
+from landscape.store.recorder import Recorder, hold
 from landscape.store.writing import FORMAT, FORMAT_VERSION, write
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "any_directions",
     "export",
     "goldstein",
+    "hold",
     "read",
     "read_directions",
     "write",

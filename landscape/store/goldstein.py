@@ -18,7 +18,7 @@ import numpy as np
 
 from landscape.errors import InputError
 from landscape.grid import axis_values
-from landscape.store.untrusted import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened
+from landscape.store.untrusted import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, has, opened
 from landscape.surface import Axis, Metric, Surface
 
 __all__ = ["Directions", "read_directions", "read_surface"]
@@ -55,9 +55,9 @@ def read_surface(path: str | os.PathLike[str], directions: str | os.PathLike[str
     """
     path = Path(path)
     with opened(path) as file:
-        if not _has(file, "xcoordinates"):
+        if not has(file, "xcoordinates"):
             raise InputError(f'{path}: no dataset "xcoordinates"; {_hint(file)}')
-        names = ["xcoordinates"] + (["ycoordinates"] if _has(file, "ycoordinates") else [])
+        names = ["xcoordinates"] + (["ycoordinates"] if has(file, "ycoordinates") else [])
         axes = tuple(_read_axis(file, name, path) for name in names)
         shape = tuple(len(axis.values) for axis in axes)
         _check_shape(shape, path)
@@ -75,9 +75,9 @@ def read_directions(path: str | os.PathLike[str]) -> Directions:
     """
     path = Path(path)
     with opened(path) as file:
-        if not _has(file, "xdirection"):
+        if not has(file, "xdirection"):
             raise InputError(f'{path}: no group "xdirection"; is it a direction file of tomgoldstein/loss-landscape?')
-        found = [_list_datasets(file, name, path) for name in ("xdirection", "ydirection") if _has(file, name)]
+        found = [_list_datasets(file, name, path) for name in ("xdirection", "ydirection") if has(file, name)]
         n_weights = sum(dataset.size for datasets in found for dataset in datasets)
         if n_weights > MAX_WEIGHTS:
             raise InputError(f"{path}: {n_weights} numbers in the directions, more than the {MAX_WEIGHTS} that are read")
@@ -85,15 +85,10 @@ def read_directions(path: str | os.PathLike[str]) -> Directions:
     return Directions(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
 
-def _has(group: h5py.Group, name: str) -> bool:
-    """Whether there is a link of that name; `name in group` would already open the file that a link points to."""
-    return bool(group.id.links.exists(name.encode()))
-
-
 def _hint(file: h5py.File) -> str:
-    if "format" in file.attrs and _has(file, "values"):
+    if "format" in file.attrs and has(file, "values"):
         return "it is a file of this package already and needs no import"
-    if _has(file, "xdirection"):
+    if has(file, "xdirection"):
         return "it holds directions: import the surface file and name this one with --directions"
     return "is it a surface file of tomgoldstein/loss-landscape?"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,28 @@ import h5py
 import numpy as np
 
 from landscape.errors import InputError
-from landscape.store.untrusted import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, opened, read_attributes
+from landscape.grid import axis_values
+from landscape.store.untrusted import (
+    MAX_POINTS,
+    MAX_TEXT,
+    MAX_WEIGHTS,
+    check_within,
+    clean,
+    find,
+    find_group,
+    find_numbers,
+    has,
+    opened,
+    read_attributes,
+)
 from landscape.store.writing import FORMAT, FORMAT_VERSION
 from landscape.surface import Axis, Metric, Number, Point, Surface
 
 __all__ = ["read", "read_directions"]
+
+_MAX_NUMBERS = 10 * MAX_POINTS  # of all metrics together
+_COUNTS = ("size", "used")
+_MAX_MODELS = 1000  # marked in the plane
 
 
 def read(path: str | os.PathLike[str]) -> Surface:
@@ -30,9 +48,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
         shape = tuple(len(axis.values) for axis in axes)
         metrics, values, stderr, done = _read_values(file, shape, path)
-        examples = {
-            name: _read_array(file, f"examples/{name}", shape, path).astype(np.int64) for name in _names(file, "examples", path)
-        }
+        examples, data = find_group(file, "examples", path), find_group(file, "data", path)
         return Surface(
             kind=str(attributes["kind"]),
             axes=axes,
@@ -40,24 +56,26 @@ def read(path: str | os.PathLike[str]) -> Surface:
             values=values,
             done=done,
             stderr=stderr,
-            examples=examples,
-            seconds=_read_array(file, "seconds", shape, path) if "seconds" in file else None,
+            examples={name: _read_array(examples, name, shape, path).astype(np.int64) for name in _names(examples, shape, path)},
+            seconds=_read_array(file, "seconds", shape, path) if has(file, "seconds") else None,
             attributes={k: v for k, v in attributes.items() if k not in ("format", "format_version", "kind", "axes", "complete")},
-            data={name: read_attributes(find(find(file, "data", path), name, path)) for name in _names(file, "data", path)},
+            data={name: read_attributes(find(data, name, path), path, _COUNTS.__contains__) for name in data or ()},
             points=_read_points(file, axes, path),
-            checks=read_attributes(file["checks"]) if "checks" in file else {},
-            numbers=_read_numbers(read_attributes(file["numbers"])) if "numbers" in file else {},
-            runs=tuple(read_attributes(file[f"runs/{k}"]) for k in sorted(_names(file, "runs", path), key=int)),
+            checks=_read_group(file, "checks", path, lambda name: not name.endswith("_compared")),
+            numbers=_read_numbers(_read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound")))),
+            runs=_read_runs(file, path),
         )
 
 
 def _read_header(file: h5py.File, path: Path) -> dict[str, Any]:
-    attributes = read_attributes(file)
+    attributes = read_attributes(file, path, ("cosine", "cosine_sd", "tolerance").__contains__)
     if attributes.get("format") != FORMAT:
-        hint = "; read it with landscape import" if "xcoordinates" in file else ""
+        hint = "; read it with landscape import" if has(file, "xcoordinates") else ""
         raise InputError(f"{path}: an HDF5 file, but not a surface of this package{hint}")
     version = attributes.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"{path}: format version {version} is none; was the file written by another program?")
+    if version > FORMAT_VERSION:
         raise InputError(f"{path}: format version {version}, newer than the {FORMAT_VERSION} read here; upgrade torch-landscape")
     kind, axes = attributes.get("kind"), attributes.get("axes")
     if (kind, axes) not in (("line", ["x"]), ("line", ["x", "seed"]), ("surface", ["x", "y"])):
@@ -69,23 +87,31 @@ def _read_axis(file: h5py.File, name: str, path: Path) -> Axis:
     dataset = find_numbers(file, name, path, MAX_POINTS)
     if dataset.ndim != 1 or dataset.size == 0:
         raise InputError(f'{path}: "{name}" has shape {dataset.shape}, an axis has one dimension')
-    return Axis(name, dataset.astype(np.float64)[()], read_attributes(dataset))
+    values = dataset.astype(np.float64)[()]
+    try:
+        axis_values(np.sort(values) if name == "seed" else values)  # draws come in any order
+    except InputError as error:
+        raise InputError(f'{path}: "{name}": {error}') from None
+    return Axis(name, values, read_attributes(dataset, path, ("norm", "seed").__contains__))
 
 
-def _names(file: h5py.File, group: str, path: Path) -> list[str]:
-    if group not in file:
+def _names(group: h5py.Group | None, shape: tuple[int, ...], path: Path) -> list[str]:
+    """The names of a group's arrays, once it is known that all of them have room in memory."""
+    if group is None:
         return []
-    found = find(file, group, path)
-    if not isinstance(found, h5py.Group) or len(found) > MAX_ENTRIES:
-        raise InputError(f'{path}: "{group}" is not a group of arrays')
-    return list(found)
+    if len(group) * math.prod(shape) > _MAX_NUMBERS:
+        place = str(group.name).strip("/")
+        raise InputError(
+            f'{path}: "{place}" has {len(group)} arrays of {shape} numbers, more than the {_MAX_NUMBERS} that are read'
+        )
+    return list(group)
 
 
-def _read_array(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    group, _, leaf = name.rpartition("/")
-    dataset = find_numbers(find(file, group, path) if group else file, leaf, path, MAX_POINTS)
+def _read_array(group: h5py.Group, name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    dataset = find_numbers(group, name, path, MAX_POINTS)
     if dataset.shape != shape:
-        raise InputError(f'{path}: "{clean(name)}" has shape {dataset.shape}, the axes make {shape}')
+        place = f"{group.name}/{name}".strip("/")
+        raise InputError(f'{path}: "{clean(place)}" has shape {dataset.shape}, the axes make {shape}')
     return np.asarray(dataset.astype(np.float64)[()])
 
 
@@ -94,10 +120,13 @@ def _read_values(
 ) -> tuple[dict[str, Metric], dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     metrics: dict[str, Metric] = {}
     values, stderr, done = {}, {}, {}
-    names = _names(file, "values", path)
+    group, marks = find_group(file, "values", path), find_group(file, "done", path)
+    names = _names(group, shape, path)
+    if marks is None and names:
+        raise InputError(f'{path}: no group "done", which says what is measured')
     for name in sorted(names, key=lambda key: (not key.endswith("_loss"), not key.startswith("train_"), key)):
-        attributes = read_attributes(find(file["values"], name, path))
-        array = _read_array(file, f"values/{name}", shape, path)
+        array = _read_array(group, name, shape, path)
+        attributes = read_attributes(find(group, name, path), path)
         if name.endswith("_stderr") and name.removesuffix("_stderr") in names:
             stderr[name.removesuffix("_stderr")] = array
             continue
@@ -106,31 +135,56 @@ def _read_values(
             str(attributes.get("split", split)), str(attributes.get("metric", metric)), str(attributes.get("unit", ""))
         )
         values[name] = array
-        done[name] = _read_array(file, f"done/{name}", shape, path) != 0
+        done[name] = _read_array(marks, name, shape, path) != 0
     if not metrics:
         raise InputError(f"{path}: holds no values")
     return metrics, values, stderr, done
 
 
 def _read_points(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> tuple[Point, ...]:
-    if "points" not in file or "name" not in file["points"]:
+    group = find_group(file, "points", path)
+    if group is None or not has(group, "name"):
         return ()
-    group = find(file, "points", path)
-    names = find(group, "name", path)
-    if names.shape is None or len(names.shape) != 1 or names.size > MAX_ENTRIES:
-        raise InputError(f'{path}: "points/name" is not a list of names')
-    columns = {
-        name: find_numbers(group, name, path, MAX_ENTRIES).astype(np.float64)[()] for name in group if name not in ("name", "point")
-    }
+    names = _read_names(find(group, "name", path), path)
+    if len(group) > _MAX_MODELS:
+        raise InputError(f'{path}: "points" has {len(group)} entries, more than the {_MAX_MODELS} that are read')
+    shape = (len(names),)
+    columns = {name: _read_array(group, name, shape, path) for name in group if name not in ("name", "point")}
     spatial = [axis.name for axis in axes if axis.name in columns]
     return tuple(
         Point(
-            clean(name.decode("utf-8", errors="replace") if isinstance(name, bytes) else str(name)),
+            name,
             tuple(float(columns[axis][k]) for axis in spatial),
             {key: float(column[k]) for key, column in columns.items() if key not in ("x", "y")},
         )
-        for k, name in enumerate(names[()])
+        for k, name in enumerate(names)
     )
+
+
+def _read_names(dataset: h5py.Dataset | h5py.Group, path: Path) -> list[str]:
+    """The texts of a one-dimensional dataset."""
+    place = "points/name"
+    if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
+        raise InputError(f'{path}: "{place}" is not a list of names')
+    check_within(dataset, place, path)
+    if dataset.size > _MAX_MODELS or dataset.dtype.itemsize > MAX_TEXT or math.prod(dataset.chunks or ()) > MAX_POINTS:
+        raise InputError(f'{path}: "{place}" has {dataset.size} names of {dataset.dtype.itemsize} bytes, more than are read')
+    return [clean(bytes(name).decode("utf-8", errors="replace")) for name in dataset[()]]
+
+
+def _read_group(file: h5py.File, name: str, path: Path, numbers: Callable[[str], bool]) -> dict[str, Any]:
+    group = find_group(file, name, path)
+    return {} if group is None else read_attributes(group, path, numbers)
+
+
+def _read_runs(file: h5py.File, path: Path) -> tuple[dict[str, Any], ...]:
+    group = find_group(file, "runs", path)
+    if group is None:
+        return ()
+    odd = next((name for name in group if not (name.isdecimal() and name.isascii())), None)
+    if odd is not None:
+        raise InputError(f'{path}: "runs/{odd}" does not bear the number of a run')
+    return tuple(read_attributes(find(group, name, path), path, ("seconds",).__contains__) for name in sorted(group, key=int))
 
 
 def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
@@ -150,11 +204,13 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndar
     path = Path(path)
     with opened(path) as file:
         _read_header(file, path)
-        return {
-            axis: {
-                name: find_numbers(file[f"direction_{axis}"], name, path, MAX_WEIGHTS)[()]
-                for name in _names(file, f"direction_{axis}", path)
-            }
-            for axis in ("x", "y")
-            if f"direction_{axis}" in file
+        groups = {axis: find_group(file, f"direction_{axis}", path) for axis in ("x", "y")}
+        found = {
+            axis: {name: find_numbers(group, name, path, MAX_WEIGHTS) for name in group}
+            for axis, group in groups.items()
+            if group is not None
         }
+        n_weights = sum(dataset.size for datasets in found.values() for dataset in datasets.values())
+        if n_weights > MAX_WEIGHTS:
+            raise InputError(f"{path}: {n_weights} numbers in the directions, more than the {MAX_WEIGHTS} that are read")
+        return {axis: {name: dataset[()] for name, dataset in datasets.items()} for axis, datasets in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from landscape.store.untrusted import clean
 from landscape.store.writing import Arrays, write
 from landscape.surface import Surface
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "hold"]
 
 _FLUSH_SECONDS = 1.0
 
@@ -31,12 +32,8 @@ class Recorder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
-            self._file = h5py.File(self.path, "r+")
+            self._file = _open(self.path)
         except OSError as error:
-            if isinstance(error, BlockingIOError) or "lock" in str(error):
-                raise InputError(
-                    f"{self.path}: another process is writing it; wait for it to end, or choose another name"
-                ) from error
             raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
         self._inode = os.stat(self.path).st_ino
         self._pending: list[tuple[str, tuple[int, ...], float]] = []
@@ -88,3 +85,28 @@ class Recorder:
         if self._file:
             self.flush()
             self._file.close()
+
+
+def hold(path: str | os.PathLike[str]) -> h5py.File | None:
+    """A file about to be replaced, opened so that nobody else writes it until it is closed; None where HDF5 finds nothing to open.
+
+    Raises:
+        InputError: when another process has it open.
+    """
+    try:
+        return _open(Path(path))
+    except OSError:  # no file, or none of HDF5's: no sweep is writing it
+        return None
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r+")
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES) and "unable to lock" in str(error):
+            raise InputError(f"{path}: another process has it open; wait for it to end, or choose another name") from error
+        if "unable to lock" in str(error):
+            raise InputError(
+                f"{path}: the file system does not lock files; set HDF5_USE_FILE_LOCKING=FALSE and let one process write"
+            ) from error
+        raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,29 @@ import numpy as np
 
 from landscape.errors import InputError
 
-__all__ = ["MAX_ENTRIES", "MAX_POINTS", "MAX_TEXT", "MAX_WEIGHTS", "clean", "find", "find_numbers", "opened", "read_attributes"]
+__all__ = [
+    "MAX_ENTRIES",
+    "MAX_POINTS",
+    "MAX_TEXT",
+    "MAX_WEIGHTS",
+    "check_within",
+    "clean",
+    "find",
+    "find_group",
+    "find_numbers",
+    "has",
+    "opened",
+    "read_attributes",
+]
 
 MAX_POINTS = 10_000_000  # of a surface
 MAX_WEIGHTS = 1_000_000_000  # numbers in a set of directions
 MAX_ENTRIES = 100_000  # in one group
 MAX_TEXT = 65_536
+
+
+def _none(name: str) -> bool:
+    return False
 
 
 @contextmanager
@@ -51,6 +69,11 @@ def clean(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:MAX_TEXT])
 
 
+def has(group: h5py.Group, name: str) -> bool:
+    """Whether there is a link of that name; `name in group` would already open the file that a link points to."""
+    return bool(group.id.links.exists(name.encode()))
+
+
 def find(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h5py.Group:
     """What is stored under `name` in this very file.
 
@@ -65,6 +88,25 @@ def find(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h5py.Group:
     return group[name]
 
 
+def find_group(group: h5py.Group, name: str, path: Path) -> h5py.Group | None:
+    """The group `name` with names that can be shown, or None where there is none.
+
+    Raises:
+        InputError: when it is something else, or its entries are too many or hide control characters in their names.
+    """
+    if not has(group, name):
+        return None
+    found, place = find(group, name, path), _place(group, name)
+    if not isinstance(found, h5py.Group):
+        raise InputError(f'{path}: "{place}" is not a group')
+    if len(found) > MAX_ENTRIES:
+        raise InputError(f'{path}: "{place}" has {len(found)} entries, more than the {MAX_ENTRIES} that are read')
+    odd = next((entry for entry in found if not entry.isprintable()), None)
+    if odd is not None:
+        raise InputError(f'{path}: "{place}" has an entry with control characters in its name, {clean(odd)!r}')
+    return found
+
+
 def find_numbers(group: h5py.Group, name: str, path: Path, limit: int) -> h5py.Dataset:
     """The dataset `name`, unread, once it is known to hold at most `limit` plain numbers within the file.
 
@@ -76,22 +118,42 @@ def find_numbers(group: h5py.Group, name: str, path: Path, limit: int) -> h5py.D
         raise InputError(f'{path}: "{place}" is not an array')
     if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8 or dataset.shape is None:
         raise InputError(f'{path}: "{place}" does not hold plain numbers but {clean(str(dataset.dtype))}')
-    if dataset.is_virtual or dataset.external:
-        raise InputError(f'{path}: "{place}" keeps its numbers in other files, and they are not read')
+    check_within(dataset, place, path)
     if dataset.size > limit:
         raise InputError(f'{path}: "{place}" has {dataset.size} numbers, more than the {limit} that are read')
+    if dataset.chunks is not None and math.prod(dataset.chunks) > max(limit, MAX_POINTS):  # one is unpacked as a whole
+        raise InputError(f'{path}: "{place}" is packed in chunks of {math.prod(dataset.chunks)} numbers, which are not read')
     return dataset
 
 
-def read_attributes(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
-    """The attributes of a group or dataset that are texts, numbers or short lists of texts; others are left out."""
+def check_within(dataset: h5py.Dataset, place: str, path: Path) -> None:
+    """Refuse a dataset whose content lies in other files.
+
+    Raises:
+        InputError: when it does.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise InputError(f'{path}: "{place}" keeps its numbers in other files, and they are not read')
+
+
+def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callable[[str], bool] = _none) -> dict[str, Any]:
+    """The attributes of a group or dataset that are texts, numbers or short lists of texts; others are left out.
+
+    Args:
+        item: what bears them.
+        path: the file, for messages.
+        numbers: says by name which have to be numbers.
+
+    Raises:
+        InputError: when one of those is not.
+    """
     result: dict[str, Any] = {}
-    for name in item.attrs:
-        kind = item.attrs.get_id(name)
+    for raw in item.attrs:
+        kind, name = item.attrs.get_id(raw), clean(raw)
         n_entries = int(np.prod(kind.shape)) if kind.shape else 1
         if n_entries > 1000 or name in ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST"):
             continue
-        value = item.attrs[name]
+        value = item.attrs[raw]
         if isinstance(value, bytes):
             value = value.decode("utf-8", errors="replace")
         if isinstance(value, str):
@@ -100,6 +162,9 @@ def read_attributes(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
             result[name] = value.item()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "O":
             result[name] = [clean(str(text)) for text in value]
+        if name in result and numbers(name) and not isinstance(result[name], int | float):
+            place = f' of "{(item.name or "").strip("/")}"' if item.name != "/" else ""
+            raise InputError(f'{path}: the attribute "{name}"{clean(place)} is not a number')
     return result
 
 

@@ -39,7 +39,7 @@ class Record:
         if path is not None:
             from landscape import store  # here, so that surfaces in memory need no h5py
 
-            held = store.Recorder(path) if path.exists() else None  # whoever writes it now is found before it is replaced
+            held = store.hold(path)  # whoever writes it now is found before it is replaced
             store.write(surface, path, directions)
             self._file = store.Recorder(path)
             if held is not None:
