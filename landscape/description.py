@@ -156,10 +156,13 @@ def _numbers(surface: Surface) -> list[str]:
 def _runs(surface: Surface) -> list[str]:
     lines = []
     for run in surface.runs:
-        where = f"{run.get('device')}, {run.get('n_ranks')} × {run.get('threads')} threads, {run.get('host')}"
         lines.append(f"  {run.get('command')}")
-        lines.append(f"    {run.get('points')} points in {run.get('seconds', math.nan):.1f} s on {where}")
-        lines.append(
-            f"    {run.get('started')}, version {run.get('package_version')} {run.get('package_commit', '')}, torch {run.get('torch')}"
-        )
+        if "device" not in run:  # imported: the file does not say
+            continue
+        seconds = run.get("seconds")
+        ended = isinstance(seconds, float) and math.isfinite(seconds)
+        took = f"{run.get('points')} points in {seconds:.1f} s" if ended else "still running, or killed,"
+        lines.append(f"    {took} on {run['device']}, {run.get('n_ranks')} × {run.get('threads')} threads, {run.get('host')}")
+        version = f"{run.get('package_version')} {run.get('package_commit', '')}".strip()
+        lines.append(f"    {run.get('started')}, version {version}, torch {run.get('torch')}")
     return lines
