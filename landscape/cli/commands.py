@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,10 +39,12 @@ def execute(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from landscape.executors import launched
     from landscape.zoo import demo
 
     result = demo.run(Path(options.out), seed=options.seed, quiet=options.quiet)
-    print(json.dumps(result.tabulate()) if options.json else result.describe())
+    if launched().is_root:
+        print(json.dumps(result.tabulate()) if options.json else result.describe())
     return 0 if result.passed else 1
 
 
@@ -87,6 +90,7 @@ def _train(options: argparse.Namespace) -> int:
 def _line(options: argparse.Namespace) -> int:
     import landscape
 
+    _check_distinct(options.out, options.start, options.end, options.directions)
     problem = _problem(options)
     surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
     return _report(surface, options)
@@ -97,6 +101,7 @@ def _surface(options: argparse.Namespace) -> int:
 
     if (options.end_x is None) != (options.end_y is None):
         raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
+    _check_distinct(options.out, options.start, options.end_x, options.end_y, options.directions)
     problem = _problem(options)
     ends = (options.start, options.end_x, options.end_y)
     surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
@@ -137,6 +142,7 @@ def _plot(options: argparse.Namespace) -> int:
     from landscape import plotting
 
     out = Path(options.out or Path(options.files[0]).with_suffix(".png"))
+    _check_distinct(out, *options.files)
     check_target(out, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
     names = _names(options.files)
@@ -150,9 +156,17 @@ def _view(options: argparse.Namespace) -> int:
     from landscape import plotting
 
     out = Path(options.out or Path(options.files[0]).with_suffix(".html"))
+    _check_distinct(out, *options.files)
     check_target(out, options.overwrite)
     print(plotting.write_page([landscape.read(file) for file in options.files], out, _names(options.files)))
     return 0
+
+
+def _check_distinct(out: str | Path, *inputs: str | None) -> None:
+    """Refuse to write over what a command reads, whatever --overwrite says: a checkpoint may be the only one."""
+    for file in inputs:
+        if file is not None and os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out):
+            raise InputError(f"{out}: is an input of this command; choose another name for the output")
 
 
 def _names(files: Sequence[str]) -> list[str]:
@@ -193,16 +207,19 @@ def _export(options: argparse.Namespace) -> int:
     import landscape
     from landscape import store
 
+    _check_distinct(options.out, options.file)
     check_target(options.out, options.overwrite, (".csv", ".npz", ".vtp"))
     print(store.export(landscape.read(options.file), options.out, options.overwrite, options.clip, options.log))
     return 0
 
 
 def _import(options: argparse.Namespace) -> int:
+    import landscape
     from landscape import store
 
+    _check_distinct(options.out, options.file, options.directions)
     check_target(options.out, options.overwrite)
-    print(store.adopt(options.file, options.out, options.directions, options.words))
+    print(store.adopt(options.file, options.out, options.directions, options.words, landscape.measure))
     return 0
 
 

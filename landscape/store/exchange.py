@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from landscape.store import goldstein
 from landscape.store.reading import read_directions
 from landscape.store.untrusted import opened
 from landscape.store.writing import write
+from landscape.surface import Number, Surface
 
 __all__ = ["adopt", "any_directions"]
 
@@ -31,13 +33,17 @@ def any_directions(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def adopt(
-    source: str | os.PathLike[str], path: str | os.PathLike[str], directions: str | os.PathLike[str] | None, command: str
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    directions: str | os.PathLike[str] | None,
+    command: str,
+    measure: Callable[[Surface], Mapping[str, Number]],
 ) -> Path:
-    """Write a surface of tomgoldstein/loss-landscape as a file of ours; where it comes from is kept.
+    """Write a surface of tomgoldstein/loss-landscape as a file of ours, with its numbers; where it comes from is kept.
 
     Raises:
         InputError: when it cannot be read, or the file not be written.
     """
     surface = goldstein.read_surface(source, directions)
     surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
-    return write(surface, path)
+    return write(replace(surface, numbers=measure(surface)), path)
