@@ -147,16 +147,18 @@ class _Sweep:
         try:
             measurement = self._known.get(coordinates) or self._bench.objective(coordinates)
         except torch.cuda.OutOfMemoryError as error:
-            raise RunError(f"{self._where(index)}: the GPU is out of memory; try a smaller --batch-size") from error
+            raise RunError(
+                f"{self._where(self._plan.grid.coordinates(index))}: the GPU is out of memory; try a smaller --batch-size"
+            ) from error
         except Exception as error:
             raise RunError(
-                f"{self._where(index)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                f"{self._where(self._plan.grid.coordinates(index))}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             ) from error
         self._slowest = max(self._slowest, measurement.seconds)
         return measurement
 
-    def _where(self, index: Index) -> str:
-        pairs = zip(self._plan.axes, self._plan.grid.coordinates(index), strict=True)
+    def _where(self, coordinates: Sequence[float]) -> str:
+        pairs = zip(self._plan.axes, coordinates, strict=True)
         return "at " + ", ".join(f"{axis.name} = {coordinate:g}" for axis, coordinate in pairs)
 
     def _measure_again(self, old: Surface) -> None:
@@ -169,17 +171,17 @@ class _Sweep:
         stored = [i for i in old.grid.indices() if all(old.done[key][i] and np.isfinite(old.values[key][i]) for key in keys)]
         if not stored or not keys:
             return
-        coordinates = old.grid.coordinates(stored[0])
-        if self._plan.n_draws > 1:
-            draw = list(self._plan.axes[1].values).index(coordinates[1])
-            coordinates = tuple(coordinates[0] if i == draw else 0.0 for i in range(self._plan.n_draws))
+        place = coordinates = old.grid.coordinates(stored[0])
+        if old.kind == "line" and len(place) == 2:  # x and the seed of a draw
+            draw = list(self._plan.axes[1].values).index(place[1])
+            coordinates = tuple(place[0] if i == draw else 0.0 for i in range(self._plan.n_draws))
         again = self._bench.objective(coordinates).estimates
         allowed = _AGREEMENT if self._bench.objective.engine.precision in ("fp32", "fp64") else _LOSSY_AGREEMENT
         for key in keys:
             before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
             if not abs(before - now) <= allowed * abs(before) + 1e-9:
                 raise InputError(
-                    f"{self._options.to}: {key} {self._where(stored[0])} is stored as {before:.9g} but measures {now:.9g} now; "
+                    f"{self._options.to}: {key} {self._where(place)} is stored as {before:.9g} but measures {now:.9g} now; "
                     "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
                 )
 
