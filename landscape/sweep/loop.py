@@ -216,10 +216,10 @@ class _Sweep:
 def _metrics(plan: Plan, samples: Sequence[Sample], check: SelfCheck) -> list[Metric]:
     """What is measured, by split; the losses first."""
     found = []
-    for sample in samples:
-        prefix = f"{sample.split}_"
-        names = [key.removeprefix(prefix) for key in check.points[0].values if key.startswith(prefix)]
-        found += [Metric(sample.split, name, plan.problem.loss.unit(name)) for name in names]
+    for key in check.points[0].values:
+        split = max((sample.split for sample in samples if key.startswith(f"{sample.split}_")), key=len)  # train, or train_clean
+        name = key.removeprefix(f"{split}_")
+        found.append(Metric(split, name, plan.problem.loss.unit(name)))
     return sorted(found, key=lambda metric: metric.name != "loss")
 
 
