@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,15 +25,31 @@ def check_target(path: str | os.PathLike[str], overwrite: bool = True, suffixes:
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f'{path}: unknown extension "{path.suffix}"; it has to be one of {", ".join(suffixes)}')
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; choose another name or say --overwrite")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path}: the name is too long; choose another name") from None
+        mode = None
+    if mode is not None:
+        _check_taken(path, mode, overwrite)
+    if not os.path.isdir(path.parent):
+        what = "is not a folder" if os.path.lexists(path.parent) else "does not exist; create it first"
+        raise InputError(f"{path}: the folder {path.parent} {what}")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: the folder {path.parent} is not writable; choose another")
     return path
+
+
+def _check_taken(path: Path, mode: int, overwrite: bool) -> None:
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not stat.S_ISREG(mode):  # renaming over a device would replace it
+        raise InputError(f"{path}: is not a file but a device or pipe; choose another name")
+    if not overwrite:
+        raise InputError(f"{path}: exists already; choose another name or say --overwrite")
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is read-only; choose another name")
 
 
 @contextmanager
@@ -45,18 +62,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = check_target(path)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         temporary.chmod(0o666 & ~_umask())
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error) or "errno = 28" in str(error):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(f"{path}: the disk is full; free some space or choose another folder") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise InputError(f"{path}: the folder {path.parent} is not writable; choose another") from error
-        raise
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -209,7 +210,9 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
         return Serial()
     launcher, n_ranks = _LAUNCHERS[variable], int(environment[variable])
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of a launcher that does not fit; we say so ourselves, below
+            from mpi4py import MPI
     except Exception as error:
         raise InputError(
             f"{launcher} started {n_ranks} ranks, but MPI cannot be used ({str(error).splitlines()[0]}); "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from landscape.errors import LandscapeError, RunError
+from landscape.errors import LandscapeError
 
 __all__ = ["main"]
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _ended_gently():
             code = _execute(words)
-            _flush()
+            sys.stdout.flush()  # while what hinders it can still be told in one line
             return code
     except KeyboardInterrupt as error:
         _say(str(error) or "interrupted")
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         elif isinstance(error, LandscapeError):
             _say(str(error))
+        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:  # files are looked after where they are written
+            _silence()
+            _say("standard output or a temporary file cannot be written: the disk is full; free some space")
         else:
             _say(": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]) + "; --debug shows where")
         return error.exit_code if isinstance(error, LandscapeError) else 1
@@ -56,21 +60,6 @@ def _execute(words: Sequence[str]) -> int:
     except SystemExit:  # argparse has shown the help
         return 0
     return commands.execute(options, words)
-
-
-def _flush() -> None:
-    """Bring the output to where it goes, while what hinders it can still be told in one line.
-
-    Raises:
-        RunError: when it cannot be written.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _silence()
-        raise RunError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from error
 
 
 def _silence() -> None:

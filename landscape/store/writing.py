@@ -33,7 +33,15 @@ def write(surface: Surface, path: str | os.PathLike[str], directions: Mapping[st
         InputError: when the folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    content = _encode(surface, directions or {})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def _encode(surface: Surface, directions: Mapping[str, Arrays]) -> bytes:
+    """The file's bytes, made in memory: HDF5 that meets a full disk may bring the whole process down."""
+    with h5py.File("surface", "w", driver="core", backing_store=False) as file:
         _write_header(file, surface)
         scales = [_write_scale(file, axis) for axis in surface.axes]
         for key, metric in surface.metrics.items():
@@ -48,10 +56,11 @@ def write(surface: Surface, path: str | os.PathLike[str], directions: Mapping[st
         if surface.seconds is not None:
             _write_array(file, "seconds", surface.seconds, scales, {"unit": "s"})
         _write_points(file, surface)
-        for axis, arrays in (directions or {}).items():
+        for axis, arrays in directions.items():
             for name, array in arrays.items():
                 file.create_dataset(f"direction_{axis}/{name}", data=array)
-    return path
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def _write_header(file: h5py.File, surface: Surface) -> None:

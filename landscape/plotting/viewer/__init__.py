@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import string
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from landscape.atomic import check_target, replacing
 from landscape.errors import InputError
 from landscape.plotting.viewer.content import content, embed
 from landscape.plotting.viewer.panels import cards, escape, heading
@@ -66,18 +66,10 @@ def write_page(surfaces: Sequence[Surface], path: str | Path, names: Sequence[st
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f'"{path}" does not end in .html; the page is one HTML file, write for example viewer.html')
-    if not path.parent.is_dir():
-        raise InputError(f'the folder "{path.parent}" for the page does not exist; make it first')
-    if path.is_dir():
-        raise InputError(f'"{path}" is a folder; name a file for the page')
+    check_target(path)
     document = page(surfaces, names)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(document.encode())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f'cannot write the page to "{path}": {error.strerror or error}; choose another place') from None
     return path
 
 
