@@ -83,7 +83,7 @@ def _train(options: argparse.Namespace) -> int:
         print(f"test loss {result.test_loss:.4g}, accuracy {result.test_accuracy:.2%}")
         print(f"start   {result.start}\nend     {result.end}\nhistory {result.history}")
         if result.failure:
-            print(f"did not train: {result.failure}")
+            print(result.failure)
     return 1 if result.failure else 0
 
 
@@ -141,7 +141,7 @@ def _plot(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
 
-    out = Path(options.out or Path(options.files[0]).with_suffix(".png"))
+    out = Path(options.out or _beside(options.files[0], ".png"))
     _check_distinct(out, *options.files)
     check_target(out, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
@@ -155,11 +155,18 @@ def _view(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
 
-    out = Path(options.out or Path(options.files[0]).with_suffix(".html"))
+    out = Path(options.out or _beside(options.files[0], ".html"))
     _check_distinct(out, *options.files)
     check_target(out, options.overwrite)
     print(plotting.write_page([landscape.read(file) for file in options.files], out, _names(options.files)))
     return 0
+
+
+def _beside(file: str, extension: str) -> Path:
+    """A file's name with another extension."""
+    if not Path(file).name:
+        raise InputError(f'"{file}" is no name of a file; name a surface file')
+    return Path(file).with_suffix(extension)
 
 
 def _check_distinct(out: str | Path, *inputs: str | None) -> None:

@@ -87,7 +87,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _say(text: str) -> None:
     """One line on standard error, from the root alone: under a launcher every rank meets the same error."""
     if _launched_rank() in (None, 0):
-        print(f"landscape: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+        print(f"landscape: {line}", file=sys.stderr, flush=True)
 
 
 def _launched_rank() -> int | None:

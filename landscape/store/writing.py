@@ -86,9 +86,15 @@ def _write_header(file: h5py.File, surface: Surface) -> None:
 
 def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
-        if value is None:
-            continue
-        item.attrs[name] = int(value) if isinstance(value, bool | np.bool_) else value
+        if isinstance(value, str):
+            item.attrs[name] = _storable(value)
+        elif value is not None:
+            item.attrs[name] = int(value) if isinstance(value, bool | np.bool_) else value
+
+
+def _storable(text: str) -> str:
+    """Text that HDF5 takes: a file name on the command line may hold bytes that are no UTF-8, and they are written as escapes."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _write_scale(file: h5py.File, axis: Axis) -> h5py.Dataset:
@@ -113,7 +119,7 @@ def _write_points(file: h5py.File, surface: Surface) -> None:
     points = file.create_group("points")
     if not surface.points:
         return
-    columns: dict[str, Any] = {"name": [point.name for point in surface.points]}
+    columns: dict[str, Any] = {"name": [_storable(point.name) for point in surface.points]}
     for i, axis in enumerate(surface.axes[: 1 if surface.kind == "line" else 2]):
         columns[axis.name] = np.array([point.coordinates[i] for point in surface.points], dtype=np.float64)
     for key in surface.points[0].values:

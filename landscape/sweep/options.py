@@ -18,6 +18,7 @@ from landscape.objective import POLICIES, PRECISIONS
 __all__ = ["Options", "check_threads", "choose_device", "choose_threads", "seconds_of"]
 
 _MOST_THREADS = 4096
+_LARGEST_BATCH = 1_000_000_000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -77,8 +78,8 @@ class Options:
             raise InputError(f'unknown batch-norm policy "{options.bn}": {nearest(options.bn, POLICIES)}')
         if options.precision is not None and options.precision not in PRECISIONS:
             raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
-        if options.batch_size is not None and options.batch_size < 1:
-            raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1")
+        if options.batch_size is not None and not 1 <= options.batch_size <= _LARGEST_BATCH:
+            raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1 and at most {_LARGEST_BATCH:,}")
         if options.threads is not None:
             check_threads(options.threads)
         if not (math.isfinite(options.level) and options.level > 0):
@@ -134,7 +135,7 @@ def choose_device(wanted: str, executor: Executor) -> torch.device:
     """
     kind, _, number = wanted.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
-        raise InputError(f'unknown device "{wanted}": {nearest(kind, ["auto", "cpu", "cuda", "cuda:0"])}')
+        raise InputError(f'unknown device "{wanted}": {nearest(kind.lower(), ["auto", "cpu", "cuda", "cuda:0"])}')
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -35,6 +35,7 @@ __all__ = ["Geometry", "Model", "Plan", "plan_line", "plan_surface"]
 BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
 AROUND = (-1.0, 1.0, 51)
+_LARGEST_SEED = 2**53  # the axis of several seeds is float64
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Geometry:
     directions: str | os.PathLike[str] | None = None
     bn: str | None = None  # "moved" where running statistics lie in the direction, else "frozen"
 
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+
     @property
     def ignored(self) -> tuple[str, ...] | None:
         """The words of `ignore`; none of them for "none"."""
@@ -55,6 +59,11 @@ class Geometry:
             return None
         words = self.ignore.split(",") if isinstance(self.ignore, str) else list(self.ignore)
         return () if words in (["none"], []) else tuple(sorted(words))
+
+
+def _check_seed(seed: int) -> None:
+    if abs(seed) > _LARGEST_SEED:
+        raise InputError(f"the seed {seed} is too large; seeds go from -2^53 to 2^53")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +134,8 @@ def plan_line(
     directions, bn, attributes = _spanning(problem, geometry, origin, ["x"], seeds)
     axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
     if seeds is not None:
+        for seed in seeds:
+            _check_seed(seed)
         first = directions[0].described()
         shared = {
             "label": f"random directions, {first['normalize']}-normalized",

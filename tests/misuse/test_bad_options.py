@@ -85,6 +85,13 @@ def test_a_million_points_need_a_yes(refuse, words):
         (f"{LINE} --tolerance nan", ["tolerance is nan", "between 0"]),
         (f"{LINE} --level nan", ["level", "nan"]),
         (f"{LINE} --level -1", ["level", "-1"]),
+        (f"{LINE} --batch-size 99999999999999999999", ["batch size", "at most"]),
+        (f"{LINE} --seed 99999999999999999999", ["99999999999999999999", "2^53"]),
+        (f"{LINE} --seeds 1,99999999999999999999", ["99999999999999999999", "2^53"]),
+        (f"{LINE} --device CPU", ['"CPU"', 'did you mean "cpu"?']),
+        (f"{LINE} --only '\x1b[31mred'", ["?[31mred"]),
+        ("demo --seed half", ["--seed", "half"]),
+        ("demo --out a.pt", ["a.pt", "--out"]),
         (f"{LINE} --seed half", ["--seed", "half"]),
         (f"{LINE} --seeds 1", ["--seeds", "two", "--seed"]),
         (f"{LINE} --seeds 3..1", ["--seeds", "two"]),
@@ -107,6 +114,9 @@ def test_a_million_points_need_a_yes(refuse, words):
         ("plot plane.h5 --kind conture", ["--kind", 'did you mean "contour"?']),
         ("plot plane.h5 --clip high", ["--clip", "high"]),
         ("plot", ["FILE.h5"]),
+        ("plot ''", ["no name of a file"]),
+        ("view ''", ["no name of a file"]),
+        ("show ''", ["not a file"]),
     ],
 )
 def test_bad_option(refuse, words, says):

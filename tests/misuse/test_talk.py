@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -147,6 +148,24 @@ def test_diff_of_different_kinds(run):
     outcome = run("diff plane.h5 line.h5")
     assert (outcome.code, outcome.err) == (1, "")
     assert "one is a surface, the other a line" in outcome.out
+
+
+def test_file_names_that_are_no_text(run, here):
+    """Bytes that are no UTF-8 are legal in names on Linux; Python hands them over as lone surrogates."""
+    name = os.fsdecode(b"\xff.h5")
+    try:
+        (here / "a.pt").rename(here / os.fsdecode(b"\xfe.pt"))
+    except OSError:
+        pytest.skip("this file system wants names that are text")
+    for more in ("", " --json"):
+        outcome = run(f"line small_problems:net {os.fsdecode(bytes([0xFE]))}.pt --x -1:1:3 -o {name}{more}")
+        assert outcome.code == 0, outcome
+    assert "\\udcfe.pt" in run(f"show {name}").out
+
+
+def test_training_that_failed_says_so_once(run):
+    outcome = run("train digits-mlp-1x4 --epochs 1 --out there --quiet")
+    assert outcome.out.count("did not train") == outcome.code
 
 
 def test_time_limit_leaves_a_file_to_go_on_with(run):
