@@ -58,7 +58,9 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert "passed" in done.stdout  # the self-check, as show() prints it
     assert all((tmp_path / name).stat().st_size > 0 for name in ("net.h5", "net.png", "net.html"))
@@ -92,7 +94,9 @@ def test_every_option_is_in_the_readme_and_has_help(name: str, parser: argparse.
             continue
         assert action.help, f"{name} {action.dest} has no help"
         for option in action.option_strings:
-            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", README), f"{option} of landscape {name} is not in the README"
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", README), (
+                f"{option} of landscape {name} is not in the README"
+            )
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ def random_direction(
     names = list(names)
     raw = {name: normals(seed, axis, strip_prefix(name), weights[name].shape) for name in names}
     scale = _scale_of(normalize, raw, {name: weights[name] for name in names})
-    parameters = {name: scale(name, model_roles[name]).to(torch.promote_types(weights[name].dtype, torch.float32)) for name in names}
+    parameters = {
+        name: scale(name, model_roles[name]).to(torch.promote_types(weights[name].dtype, torch.float32)) for name in names
+    }
     label = f"random direction, seed {seed}, {normalize}-normalized" if normalize != "none" else f"random direction, seed {seed}"
     attributes = {"label": label, "source": "random", "seed": seed, "normalize": normalize}
     return Direction(parameters, attributes=attributes).checked()
