@@ -172,7 +172,7 @@ class Ranks(Executor):
 
     def at_root(self, function: Callable[[], Result]) -> Result:
         """See `Executor.at_root`."""
-        result: tuple[Result | None, Exception | None] = _attempt(function) if self.is_root else (None, None)
+        result: tuple[Result | None, BaseException | None] = _attempt(function) if self.is_root else (None, None)
         value, error = self._comm.bcast(result, root=0)
         if error is not None:
             raise error
@@ -184,14 +184,15 @@ class Ranks(Executor):
         return gathered
 
 
-def _attempt(function: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+def _attempt(function: Callable[[], Result]) -> tuple[Result | None, BaseException | None]:
     """A function's result or its error, in a form that travels to other ranks."""
     try:
         return function(), None
-    except LandscapeError as error:
+    except (LandscapeError, KeyboardInterrupt) as error:
         return None, error
-    except Exception as error:
-        return None, RuntimeError("".join(traceback.format_exception(error)).rstrip())
+    except BaseException as error:  # whatever it is, the other ranks wait for a word
+        what = "".join(traceback.format_exception_only(error)).strip()
+        return None, RuntimeError(f"{what}\n{''.join(traceback.format_exception(error)).rstrip()}")
 
 
 def launched(environment: Mapping[str, str] | None = None) -> Executor:

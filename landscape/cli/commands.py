@@ -13,6 +13,7 @@ from typing import Any
 
 from landscape.atomic import check_target
 from landscape.errors import InputError, RunError
+from landscape.executors import launched
 from landscape.problem import Problem, resolve
 
 __all__ = ["execute"]
@@ -39,7 +40,6 @@ def execute(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from landscape.executors import launched
     from landscape.zoo import demo
 
     result = demo.run(Path(options.out), seed=options.seed, quiet=options.quiet)
@@ -91,7 +91,7 @@ def _line(options: argparse.Namespace) -> int:
     import landscape
 
     _check_distinct(options.out, options.start, options.end, options.directions)
-    problem = _problem(options)
+    problem = launched().together(lambda: _problem(options))
     surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
     return _report(surface, options)
 
@@ -102,7 +102,7 @@ def _surface(options: argparse.Namespace) -> int:
     if (options.end_x is None) != (options.end_y is None):
         raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
     _check_distinct(options.out, options.start, options.end_x, options.end_y, options.directions)
-    problem = _problem(options)
+    problem = launched().together(lambda: _problem(options))
     ends = (options.start, options.end_x, options.end_y)
     surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
     return _report(surface, options)
@@ -125,7 +125,6 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 
 def _report(surface: Any, options: argparse.Namespace) -> int:
     from landscape.description import describe, tabulate
-    from landscape.executors import launched
 
     if launched().is_root:
         if options.json:

@@ -116,8 +116,10 @@ class _Sweep:
                     self._record.add(index, measurement)
                 self._progress.advance()
         except BaseException as error:
-            so_far = f"interrupted: {self._so_far(self._close())}"
-            self._executor.abandon(error)
+            try:
+                so_far = f"interrupted: {self._so_far(self._close())}"
+            finally:
+                self._executor.abandon(error)  # also when the file cannot be written any more: the other ranks wait
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(so_far) from None
             self._progress.note(so_far)
