@@ -32,8 +32,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, dict[str
     """The demo, once for all tests, and the figures as they were saved."""
     figures: dict[str, Figure] = {}
     save = drawing.plotting.save
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in every test: values agree to the bit for equal numbers of threads
 
     def remember(figure: Figure, path: Path) -> Path:
         figures[path.stem] = figure
@@ -42,7 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, dict[str
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing.plotting, "save", remember)
         result = demo.run(tmp_path_factory.mktemp("demo") / "new" / "folder", seed=3, quiet=True, settings=TINY)
-    torch.set_num_threads(before)
     return result, figures
 
 

@@ -28,7 +28,7 @@ from landscape.progress import Progress
 from landscape.surface import Surface
 from landscape.sweep import line, surface
 from landscape.zoo.demo.drawing import draw
-from landscape.zoo.demo.nets import Net, Settings, train_or_keep
+from landscape.zoo.demo.nets import N_THREADS, Net, Settings, train_or_keep
 from landscape.zoo.demo.result import DemoResult, NetResult
 from landscape.zoo.problems import problem
 from landscape.zoo.training import Training
@@ -139,6 +139,7 @@ class _Stage:
             "split": split,
             "examples": self.settings.n_examples,
             "batch_size": self.settings.n_examples,  # one batch: nets as small as these lose most of their time between batches
+            "threads": N_THREADS,
             "quiet": self.talk.quiet,
             "command": shlex.join(["landscape", "demo", "--out", str(self.out), "--seed", str(self.seed)]),
         }

@@ -14,9 +14,11 @@ from landscape.errors import InputError
 from landscape.zoo.problems import blueprint
 from landscape.zoo.training import ProgressCallback, Training, train
 
-__all__ = ["Net", "Settings", "train_or_keep"]
+__all__ = ["N_THREADS", "Net", "Settings", "train_or_keep"]
 
-_N_THREADS = 1  # of training: its weights depend on the number of threads, and are to be the same on every machine
+# Of trainings, whose weights depend on it and are to be the same on every machine; and of sweeps, whose operations are so small
+# that threads wait for each other more than they compute, without end where other programs want the cores too.
+N_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def train_or_keep(net: Net, folder: Path, epochs: int, seed: int, progress: Prog
                 )
         return training, True
     before = torch.get_num_threads()
-    torch.set_num_threads(_N_THREADS)
+    torch.set_num_threads(N_THREADS)
     try:
         return train(net.problem, folder, epochs, seed, overwrite=(folder / "result.json").exists(), progress=progress), False
     finally:
