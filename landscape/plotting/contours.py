@@ -142,6 +142,7 @@ def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) 
         how |= {"norm": Normalize(low, high), "cmap": COLOUR_MAP}
     if fill:
         return axes.contourf(panel.surface.x, panel.surface.y, heights, extend="neither" if scale.clip is None else "max", **how)
+    how |= {"linestyles": "solid"}  # matplotlib dashes what is below zero, which on a log scale is no special place
     return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9, **how})
 
 
