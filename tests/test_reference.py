@@ -152,7 +152,6 @@ def test_resnet56_on_cifar10() -> None:
         pytest.skip(f"no li2018 reference at {SHARED}; LANDSCAPE_SHARED may name the folder that holds reference/ and data/")
     images, labels = cifar10(500)
     problem = Problem(ResidualNetwork(56), nn.CrossEntropyLoss(), {"train": (normalized(images), labels)})
-    torch.set_num_threads(os.cpu_count() or 1)
     surface = landscape.surface(
         problem, model, x=(-1, 1, 9), y=(-1, 1, 9), directions=reference / "resnet56.directions.h5", quiet=True
     )
