@@ -152,9 +152,14 @@ def test_the_text_and_the_table_for_machines_agree(made: tuple[DemoResult, dict[
         for sweep, surface in zip(("path", "rays", "plane"), net.surfaces, strict=True):
             numbers = facts["nets"][name][sweep]["numbers"]
             assert {key: number["value"] for key, number in numbers.items()} == {k: n.value for k, n in surface.numbers.items()}
-    convexities = [f"{net.plane.numbers['convexity'].value:.3g}" for net in result.nets]
-    (row,) = [line for line in lines[lines.index("plane") :] if line.startswith("  convexity")]
-    assert row.split()[-2:] == convexities
+    for heading, sweep, row, number in (
+        ("from initialization to solution", "path", "α at half the drop", "alpha_half"),
+        ("plane", "plane", "basin radius ×", "basin_radius_weights"),
+        ("plane", "plane", "convexity", "convexity"),
+    ):
+        below = lines[lines.index(heading) :]
+        cells = next(line for line in below if line.startswith(f"  {row}")).split()[-2:]
+        assert cells == [f"{getattr(net, sweep).numbers[number].value:.3g}" for net in result.nets]
     for place in [
         facts["page"],
         *facts["figures"].values(),

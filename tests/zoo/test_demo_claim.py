@@ -3,6 +3,10 @@
 The pilot, seeds 100 to 103, with / without shortcuts, depth 32, 25 epochs, the plane and the examples of the demo:
 turning points 1.28/2.08, 1.16/2.32, 1.00/3.52, 1.00/2.68; convexity 0.796/0.524, 0.762/0.677, 0.922/0.471, 0.892/0.580;
 half of the drop at 0.48/0.85, 0.53/0.91, 0.47/0.88, 0.46/0.90.
+
+Seeds 1 to 5, run once the claim was committed, bore it out: turning points 1.00/2.56, 1.24/2.48, 1.00/1.44, 1.00/2.64, 1.00/1.88 (the
+third differs by less than 0.5); convexity 0.909/0.427, 0.828/0.560, 0.930/0.522, 0.949/0.501, 0.883/0.601; half of the drop at 0.51/0.82,
+0.47/0.92, 0.53/0.90, 0.59/0.93, 0.63/0.85. Test accuracy 98.5/98.0, 98.5/95.0, 97.5/96.5, 98.2/97.8, 98.8/95.8 %.
 """
 
 from __future__ import annotations

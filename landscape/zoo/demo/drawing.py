@@ -40,7 +40,7 @@ def draw(nets: tuple[NetResult, NetResult], out: Path, quiet: bool = False) -> t
         for name, make in figures.items():
             written[name] = make()
             progress.advance()
-        lines = [f"{title}, from initialization to solution" for title in titles]
+        lines = [f"path {title}" for title in titles]
         page = plotting.write_page([*planes, *paths], out / "index.html", [*titles, *lines])
         progress.advance()
     return written, page
