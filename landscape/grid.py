@@ -54,8 +54,10 @@ def axis_values(axis: AxisLike) -> np.ndarray:
         values = np.array(axis, dtype=np.float64)
         if values.ndim != 1:
             raise InputError(f"an axis of explicit coordinates is a 1-D array, this one has shape {values.shape}")
-    else:
+    elif isinstance(axis, tuple):
         values = _spaced(axis)
+    else:
+        raise InputError(f"an axis is a tuple (start, stop, n) or an ndarray of coordinates, not a {type(axis).__name__}")
     if values.size == 0:
         raise InputError("an axis needs at least one point, this one has none")
     if not np.isfinite(values).all():

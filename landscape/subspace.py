@@ -29,7 +29,7 @@ class Subspace:
         weights = dict(self.origin)
         for coordinate, direction in zip(coordinates, self.directions, strict=True):
             weights = add(weights, {**direction.parameters, **direction.buffers}, float(coordinate))
-        return weights
+        return {name: tensor.to(self.origin[name].dtype) for name, tensor in weights.items()}
 
     def project(self, weights: Mapping[str, Tensor]) -> tuple[tuple[float, ...], float]:
         """The coordinates of the point of the subspace nearest to some parameters, and the distance to it, in weight units."""

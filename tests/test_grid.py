@@ -112,3 +112,8 @@ def test_each_level_is_a_coarser_axis(n: int, shift: float) -> None:
     for depth in range(level.max()):  # a gap of any level is at most about half of the widest before it
         wide, fine = np.diff(np.flatnonzero(level <= depth)).max(), np.diff(np.flatnonzero(level <= depth + 1)).max()
         assert fine <= (wide + 1) // 2
+
+
+def test_a_list_is_neither_a_tuple_nor_coordinates() -> None:
+    with pytest.raises(InputError, match="ndarray"):
+        axis_values([0, 1, 2])  # type: ignore[arg-type]  # (start, stop, n), or three coordinates?

@@ -73,8 +73,8 @@ def between(
         "from": labels[0],
         "to": labels[1],
     }
-    parameters = difference(end, start, names)
-    return Direction(parameters, difference(end, start, buffer_names(module)), attributes).checked()
+    statistics = {name: end[name].double() - start[name].double() for name in buffer_names(module)}  # exact, where they are small
+    return Direction(difference(end, start, names), statistics, attributes).checked()
 
 
 def from_arrays(
@@ -107,11 +107,13 @@ def from_arrays(
         array = np.asarray(array, dtype=np.float64)
         if array.shape != tuple(target.shape) and not (array.size == target.numel() == 1):
             raise InputError(f"{label}: {name} has shape {array.shape}, the model wants {tuple(target.shape)}")
-        parts[name] = torch.from_numpy(array).reshape(target.shape).to(target.dtype)
+        parts[name] = torch.from_numpy(array).reshape(target.shape)
     parameters = {name for name, _ in inner.named_parameters()}
     attributes = {"label": label, "source": "file", "normalize": "none"}
-    moved = {name: part for name, part in parts.items() if name in parameters}
-    buffers = {name: part for name, part in parts.items() if name not in parameters and part.is_floating_point()}
+    moved = {
+        name: part.to(torch.promote_types(weights[name].dtype, torch.float32)) for name, part in parts.items() if name in parameters
+    }
+    buffers = {name: part for name, part in parts.items() if name not in parameters and weights[name].is_floating_point()}
     return Direction(moved, buffers, attributes).checked()
 
 

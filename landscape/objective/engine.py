@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
+from landscape.objective.mover import Mover
 from landscape.objective.norms import POLICIES, calibration_spans, recalibrate
 from landscape.objective.sample import Sample
 from landscape.objective.statistics import Accumulator, Estimate
 from landscape.problem import Problem
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.subspace import Subspace
-from landscape.weights import Weights, unwrap
+from landscape.weights import unwrap
 
 __all__ = ["PRECISIONS", "Engine", "Measurement", "Objective"]
 
@@ -88,21 +89,7 @@ class Objective:
         self._loss = problem.loss.to(engine.device, engine.dtype)
         self._model = _private_copy(problem.model, engine)
         self._channels_last = _has_images(self._model)
-        named = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
-        moved = {name for direction in subspace.directions for name in (*direction.parameters, *direction.buffers)}
-        self._targets = [named[name] for name in subspace.origin if name in moved]
-        self._origin = [self._like(named[name], subspace.origin[name]) for name in subspace.origin if name in moved]
-        self._directions = [
-            {
-                i: part
-                for i, part in enumerate(self._parts(named, subspace.origin, moved, {**d.parameters, **d.buffers}))
-                if part is not None
-            }
-            for d in subspace.directions
-        ]
-        with torch.no_grad():
-            for name, tensor in subspace.origin.items():
-                named[name].copy_(tensor)
+        self._move = Mover(self._model, subspace)
         self._samples = [(sample, self._resident(sample.examples)) for sample in samples]
         self._calibration = self._resident(calibration) if calibration is not None and engine.bn == "recalibrated" else None
         if engine.tolerance > 0:
@@ -125,13 +112,6 @@ class Objective:
                     estimates[f"{sample.split}_{metric}"] = estimate
         return Measurement(estimates, time.perf_counter() - started)
 
-    def _move(self, coordinates: Sequence[float]) -> None:
-        """Set the private model to θ* + Σ c_k δ_k."""
-        torch._foreach_copy_(self._targets, self._origin)
-        for coordinate, direction in zip(coordinates, self._directions, strict=True):
-            if coordinate != 0:
-                torch._foreach_add_([self._targets[i] for i in direction], list(direction.values()), alpha=float(coordinate))
-
     def _evaluate(self, sample: Sample, examples: Examples, tolerance: float) -> dict[str, Estimate]:
         sums: dict[str, Accumulator] = {}
         look = _SMALLEST_LOOK
@@ -149,15 +129,6 @@ class Objective:
     def _recalibrate(self, examples: Examples) -> None:
         batches = ((self._ready(examples.batch(start, stop)), stop - start) for start, stop in calibration_spans(examples.size))
         recalibrate(self._model, batches, lambda model, batch: self._loss(model, batch[0], batch[1]))
-
-    def _parts(self, named: Mapping[str, Tensor], origin: Weights, moved: set[str], parts: Weights) -> Iterator[Tensor | None]:
-        for name in origin:
-            if name in moved:
-                yield self._like(named[name], parts[name]) if name in parts else None
-
-    def _like(self, target: Tensor, source: Tensor) -> Tensor:
-        """A copy of `source` on the target's device, in its type and memory layout, so that updates are plain sweeps."""
-        return torch.empty_like(target).copy_(source).detach()
 
     def _resident(self, examples: Examples) -> Examples:
         return Examples(examples.split, map_tensors(lambda tensor: tensor.to(self.engine.device), examples.tensors))

@@ -128,8 +128,12 @@ class _Sweep:
     def finish(self) -> Surface:
         """Close the bar, complete the file and say how it went."""
         surface = self._close()
-        if not surface.complete:
+        splits = [sample.split for sample in self._bench.samples]
+        if not all(surface.done[key].all() for key, metric in surface.metrics.items() if metric.split in splits):
             self._progress.note(f"stopped at the time limit: {self._so_far(surface)}")
+        elif not surface.complete:
+            others = ", ".join(sorted({metric.split for metric in surface.metrics.values()} - set(splits)))
+            self._progress.note(f"the new points are not measured on {others} yet: add --split {others} to complete the file")
         return surface
 
     def _close(self) -> Surface:

@@ -362,7 +362,7 @@ def test_file_opened_by_another_writer(here, refuse, words):
     code = "import sys, h5py; file = h5py.File('line.h5', 'r+'); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout.readline() == b"open\n"
-        refuse(f"line small_problems:net a.pt --x -1:1:5 {words}", "line.h5", "another process")
+        refuse(f"line small_problems:net a.pt --x -1:1:5 --quiet {words}", "line.h5", "another process")
         writer.stdin.close()
 
 

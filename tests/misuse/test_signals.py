@@ -33,7 +33,13 @@ def n_done(path: Path) -> int:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_leaves_a_file_to_go_on_with(here, run, one_line, number):
     with subprocess.Popen(
-        [*START, *LINE.split(), "--quiet"], stderr=subprocess.PIPE, text=True, env=environment(SECONDS_A_BATCH="0.1")
+        [*START, *LINE.split(), "--quiet"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(SECONDS_A_BATCH="0.1"),
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # what runs in the background inherits deafness to it
     ) as process:
         while n_done(Path("out.h5")) < 3:
             assert process.poll() is None, process.stderr.read()
