@@ -30,7 +30,7 @@ def commands() -> list[str]:
 
 def environment() -> dict[str, str]:
     folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "agg"}
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
