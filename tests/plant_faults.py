@@ -48,7 +48,7 @@ FAULTS = (
     Fault("batches unweighted", "objective/statistics.py", "torch.stack([s.sum(), w.sum(),", "torch.stack([s.mean(), w.mean(),", "tests/objective"),
     Fault("standard error without the finite population", "objective/statistics.py", "max(0.0, 1 - n / population)", "1.0", "tests/objective"),
     Fault("recalibration keeps the old statistics", "objective/norms.py", "layer.reset_running_stats()", "pass", "tests/objective"),
-    Fault("class weights forgotten", "problem/losses.py", "if class_weights is not None:\n            share", "if False:\n            share", "tests/problem"),
+    Fault("class weights forgotten", "problem/losses.py", "            if class_weights is not None:", "            if False:", "tests/problem"),
     Fault("done mask inverted", "sweep/resume.py", "missing = ~np.logical_and", "missing = np.logical_and", "tests/test_acceptance.py tests/sweep"),
     Fault("a measured NaN counts as missing", "sweep/resume.py", "missing = ~np.logical_and.reduce([surface.done[key] for key in keys])", "missing = np.logical_or.reduce([np.isnan(surface.values[key]) for key in keys])", "tests/test_acceptance.py tests/sweep"),
     Fault("another model's file is resumed", "sweep/resume.py", 'check("model (weights)", ', 'check("", 0, 0), (', "tests/sweep"),
