@@ -59,9 +59,9 @@ FAULTS = (
     Fault("percent taken for fractions", "store/goldstein.py", "percent = 100.0 if", "percent = 1.0 if", "tests/store"),
     Fault("basin radius without π", "measures/basin.py", "math.sqrt(size / math.pi)", "math.sqrt(size)", "tests/test_measures.py"),
     Fault("links out of a file followed", "store/untrusted.py", "if not isinstance(link, h5py.HardLink):", "if False:", "tests/misuse tests/store"),
-    Fault("code in checkpoints run", "checkpoint.py", "weights_only=True", "weights_only=False", "tests/test_checkpoint.py tests/misuse"),
-    Fault("rank 0 keeps its share of the work to itself", "executors.py", "mine = iter(items[:: self.n_ranks])", "mine = iter(())", "tests/test_acceptance.py tests/sweep"),
-    Fault("existing files overwritten", "atomic.py", "if path.exists() and not overwrite:", "if False:", "tests/misuse"),
+    Fault("code in checkpoints run", "checkpoint.py", '"cpu", weights_only=True', '"cpu", weights_only=False', "tests/test_checkpoint.py"),
+    Fault("rank 0 keeps its share of the work to itself", "executors.py", "mine = iter(items[:: self.n_ranks])", "mine = iter(())", "tests/test_executors.py"),
+    Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 
 
