@@ -124,6 +124,15 @@ def test_radius_in_spacing_other_than_one_and_in_weights() -> None:
     assert numbers["basin_radius_weights"].unit == "weight"
 
 
+@pytest.mark.parametrize("cosine", [0.6, -0.6])
+def test_the_radius_in_weights_knows_the_angle_between_the_directions(cosine: float) -> None:
+    surface = plane_of(manhattan, (-2, 2, 5), (-2, 2, 5))
+    area = 4 * 9 * math.sqrt(1 - 0.6**2)  # of the parallelogram that a unit square of coordinates is in weight space
+    found = measure(replace(surface, attributes={"cosine": cosine}))["basin_radius_weights"]
+    assert found.value == pytest.approx(math.sqrt(2 * area / math.pi), rel=1e-13)  # {manhattan ≤ 1} holds 2 such squares
+    assert found.value == pytest.approx(measure(surface)["basin_radius_weights"].value * (1 - 0.6**2) ** 0.25, rel=1e-13)
+
+
 def test_no_radius_in_weights_without_norms() -> None:
     surface = plane_of(manhattan, (-2, 2, 5), (-2, 2, 5))
     surface = replace(surface, axes=(surface.axes[0], Axis("y", surface.y)))

@@ -54,14 +54,16 @@ def basin_radius(surface: Surface, level: float = 1.0, key: str | None = None) -
 
 
 def basin_radius_weights(surface: Surface, radius: Number | None) -> Number | None:
-    """A basin radius in weight units: times ‖δ‖ for a line, times √(‖δ‖·‖η‖) for a plane; None where a norm is not known.
+    """A basin radius in weight units: times ‖δ‖ for a line, times √(‖δ‖·‖η‖·sin) of the angle between for a plane.
 
-    Directions are taken for orthogonal, which random ones nearly are.
+    None where a norm is not known; directions whose cosine is not known are taken for orthogonal, which random ones nearly are.
     """
     norms = [axis.norm for axis in surface.axes]
-    if radius is None or not all(math.isfinite(norm) for norm in norms):
+    cosine = float(surface.attributes.get("cosine", 0.0)) if surface.kind == "surface" else 0.0
+    if radius is None or not all(math.isfinite(number) for number in (*norms, cosine)):
         return None
-    return Number(radius.value * math.prod(norms) ** (1 / len(norms)), "weight", radius.bound)
+    area = math.prod(norms) * math.sqrt(max(0.0, 1 - cosine**2))  # of one unit square of the plane; of a line, its length
+    return Number(radius.value * area ** (1 / len(norms)), "weight", radius.bound)
 
 
 def basin_share(surface: Surface, level: float = 1.0, key: str | None = None) -> Number | None:

@@ -32,6 +32,7 @@ class Record:
 
     def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
         self.surface = surface
+        self._arrays = _arrays(surface)
         self._directions = directions
         self._n_points = 0
         self._started = time.perf_counter()
@@ -46,9 +47,11 @@ class Record:
                 held.close()
 
     def add(self, index: tuple[int, ...], measurement: Measurement) -> None:
-        """Take in what one grid point gave."""
+        """Take in what one grid point gave; a value stored by an earlier run stays what it was."""
         numbers: list[tuple[str, float]] = [("seconds", measurement.seconds)]
         for key, estimate in measurement.estimates.items():
+            if self.surface.done[key][index]:
+                continue
             split = self.surface.metrics[key].split
             numbers += [
                 (f"values/{key}", estimate.value),
@@ -56,23 +59,11 @@ class Record:
                 (f"examples/{split}", estimate.n_examples),
                 (f"done/{key}", 1),
             ]
-        arrays = self._arrays()
         for name, number in numbers:
-            arrays[name][index] = number
+            self._arrays[name][index] = number
         self._n_points += 1
         if self._file is not None:
             self._file.record(index, numbers)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """The surface's arrays by their names in the file."""
-        surface = self.surface
-        arrays = {f"values/{key}": array for key, array in surface.values.items()}
-        arrays |= {f"values/{key}_stderr": array for key, array in surface.stderr.items()}
-        arrays |= {f"done/{key}": array for key, array in surface.done.items()}
-        arrays |= {f"examples/{split}": array for split, array in surface.examples.items()}
-        if surface.seconds is not None:
-            arrays["seconds"] = surface.seconds
-        return arrays
 
     def finish(self, level: float) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
@@ -90,3 +81,14 @@ class Record:
             except OSError as error:
                 raise RunError(f"{self._file.path}: could not be written at the end: {error}") from error
         return self.surface
+
+
+def _arrays(surface: Surface) -> dict[str, np.ndarray]:
+    """The surface's arrays by their names in the file."""
+    arrays = {f"values/{key}": array for key, array in surface.values.items()}
+    arrays |= {f"values/{key}_stderr": array for key, array in surface.stderr.items()}
+    arrays |= {f"done/{key}": array for key, array in surface.done.items()}
+    arrays |= {f"examples/{split}": array for split, array in surface.examples.items()}
+    if surface.seconds is not None:
+        arrays["seconds"] = surface.seconds
+    return arrays

@@ -154,6 +154,21 @@ def test_further_splits_are_added(tmp_path: Path) -> None:
     assert set(model.values) >= {"train_loss", "test_loss"}
 
 
+def test_a_stored_value_stays_when_a_split_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "s.h5"
+    random_plane(path, split="train")
+    with h5py.File(path, "r+") as file:  # as another machine may round it: within what the point measured again may differ by
+        file["values/train_loss"][0, 1] *= 1 + 1e-9
+        stored = {key: file[key][()] for key in ("values/train_loss", "values/train_accuracy", "values/train_loss_stderr")}
+    both = random_plane(path, split="train,test")
+    assert both.complete
+    assert both.runs[-1]["points"] == 4
+    with h5py.File(path) as file:
+        for key, before in stored.items():
+            assert file[key][()].tobytes() == before.tobytes()
+    assert both.values["train_loss"].tobytes() == stored["values/train_loss"].tobytes()
+
+
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "axis": ({"x": (-2, 2, 4)}, r"x axis \(-1:1:2\) is not contained in the one asked for \(-2:2:4\)"),
     "seed": ({"seed": 1}, "seed of direction x"),
