@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_run", "package_version"]
+__all__ = ["describe_run", "package_version", "source_commit"]
 
 
 def describe_run(command: str | None, device: torch.device, n_ranks: int, batch_size: int) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def describe_run(command: str | None, device: torch.device, n_ranks: int, batch_
     return {
         "command": command if command is not None else f"python {shlex.join(sys.argv)}",
         "package_version": package_version(),
-        "package_commit": _commit(),
+        "package_commit": source_commit(),
         "torch": str(torch.__version__),
         "host": socket.gethostname(),
         "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
@@ -43,7 +43,7 @@ def package_version() -> str:
         return "unknown"
 
 
-def _commit() -> str:
+def source_commit() -> str:
     """The commit of the checkout this code runs from, marked + when it was changed since; empty for an installed package."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
