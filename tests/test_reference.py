@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from packs import SHARED, cifar10
 from torch import Tensor, nn
 
 import landscape
@@ -20,7 +19,6 @@ from landscape.zoo.models import ResidualNetwork
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "tests" / "data" / "digits"
-SHARED = Path(os.environ.get("LANDSCAPE_SHARED") or ROOT.parent / "shared")
 CHANNELS = {"mean": (125.3, 123.0, 113.9), "std": (63.0, 62.1, 66.7)}  # of the original's data loader, in grey levels
 
 
@@ -125,32 +123,12 @@ def test_our_normalization_leaves_theirs_as_it_is() -> None:
             assert lengths[0] == pytest.approx(lengths[1], rel=1e-5)
 
 
-def cifar10(n: int) -> tuple[Tensor, Tensor]:
-    """The first training images of CIFAR-10, from the lossless packs: a plane predicted by the median edge detector, g beside r - g, b - g."""
-    packs = SHARED / "data" / "cifar10"
-    with lzma.open(packs / "cifar10_train_0.xz") as stream:
-        planes = np.frombuffer(stream.read(n * 3072), np.uint8).reshape(n, 3, 32, 32).astype(np.int16)
-    with lzma.open(packs / "cifar10_train_labels.xz") as stream:
-        labels = np.frombuffer(stream.read(n), np.uint8)
-    for y in range(32):
-        for x in range(32):
-            west = planes[:, :, y, x - 1] if x else planes[:, :, y - 1, x] * (y > 0)
-            north = planes[:, :, y - 1, x] if y else west
-            corner = planes[:, :, y - 1, x - 1] if x and y else north
-            low, high = np.minimum(west, north), np.maximum(west, north)
-            guess = np.where(corner >= high, low, np.where(corner <= low, high, west + north - corner))
-            planes[:, :, y, x] = (planes[:, :, y, x] + guess) & 255
-    green = planes[:, 0]
-    images = np.stack([(planes[:, 1] - 128 + green) & 255, green, (planes[:, 2] - 128 + green) & 255], axis=1)
-    return torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
-
-
 @pytest.mark.slow
 def test_resnet56_on_cifar10() -> None:
     reference, model = SHARED / "reference" / "li2018", SHARED / "data" / "checkpoints" / "li2018" / "resnet56.t7"
     if not (model.exists() and reference.is_dir()):
         pytest.skip(f"no li2018 reference at {SHARED}; LANDSCAPE_SHARED may name the folder that holds reference/ and data/")
-    images, labels = cifar10(500)
+    images, labels = cifar10("train", 500)
     problem = Problem(ResidualNetwork(56), nn.CrossEntropyLoss(), {"train": (normalized(images), labels)})
     surface = landscape.surface(
         problem, model, x=(-1, 1, 9), y=(-1, 1, 9), directions=reference / "resnet56.directions.h5", quiet=True
