@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from landscape.objective.allocator import free_bytes, out_of_memory, peak_bytes
 from landscape.objective.apart import measure_apart
-from landscape.objective.engine import PRECISIONS, Engine, Measurement, Objective
+from landscape.objective.engine import MODES, PRECISIONS, Engine
 from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, POLICIES
+from landscape.objective.objective import Measurement, Objective
 from landscape.objective.sample import Sample, choose
 from landscape.objective.statistics import Estimate
 
 __all__ = [
     "CALIBRATION_BATCH",
     "CALIBRATION_EXAMPLES",
+    "MODES",
     "POLICIES",
     "PRECISIONS",
     "Engine",
@@ -19,5 +22,8 @@ __all__ = [
     "Objective",
     "Sample",
     "choose",
+    "free_bytes",
     "measure_apart",
+    "out_of_memory",
+    "peak_bytes",
 ]

@@ -15,27 +15,32 @@ __all__ = ["Mover"]
 class Mover:
     """Sets a private model to θ* + Σ c_k δ_k, on its device and in its type and memory layout.
 
-    Running statistics are few but divide what passes through them, so that a rounding at a small variance counts: they are moved in
-    float64 and cast once, and the end of a line between two models has the second one's statistics to the last bit.
+    The parameters that move become views into one flat buffer, so that a point is one sweep over it for each direction. Running
+    statistics are few but divide what passes through them, so that a rounding at a small variance counts: they are moved in float64
+    and cast once, and the end of a line between two models has the second one's statistics to the last bit.
 
     Args:
         model: the engine's own copy; every parameter and buffer of the origin is copied into it here.
         subspace: origin and directions.
+        offload: leave the directions where they are, on the host, and bring them to the device tensor by tensor at each point.
     """
 
-    def __init__(self, model: nn.Module, subspace: Subspace) -> None:
-        named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    def __init__(self, model: nn.Module, subspace: Subspace, offload: bool = False) -> None:
+        parameters = dict(model.named_parameters())
+        named = {**parameters, **dict(model.named_buffers())}
         with torch.no_grad():
             for name, tensor in subspace.origin.items():
                 named[name].copy_(tensor)
         moved = {name for direction in subspace.directions for name in direction.parameters}
-        names = [name for name in subspace.origin if name in moved]
-        self._targets = [named[name] for name in names]
-        self._origin = [_like(named[name], subspace.origin[name]) for name in names]
-        self._directions = [_rows(names, d.parameters, named) for d in subspace.directions]
+        self._targets = {name: parameters[name] for name in subspace.origin if name in moved}
+        self._flat = _gathered(self._targets)
+        self._origin = self._flat.clone()
+        self._parts = [d.parameters for d in subspace.directions] if offload else []
+        self._directions = [] if offload else [self.flattened(d.parameters) for d in subspace.directions]
         statistics = {name for direction in subspace.directions for name in direction.buffers}
         self._statistics = [
             (
+                name,
                 named[name],
                 _wide(named[name], subspace.origin[name]),
                 [_wide(named[name], d.buffers.get(name, torch.zeros_like(named[name]))) for d in subspace.directions],
@@ -44,29 +49,91 @@ class Mover:
             if name in statistics
         ]
 
+    @property
+    def targets(self) -> Mapping[str, Tensor]:
+        """The parameters that move, by name."""
+        return self._targets
+
+    @property
+    def n_bytes(self) -> int:
+        """What the flat buffers occupy on the device."""
+        return self._flat.nbytes * (2 + len(self._directions))
+
     @torch.no_grad()
     def __call__(self, coordinates: Sequence[float]) -> None:
         """Move the model to some coordinates, `(n_directions,)`."""
-        torch._foreach_copy_(self._targets, self._origin)
-        for coordinate, (targets, parts) in zip(coordinates, self._directions, strict=True):
-            if coordinate != 0:
-                torch._foreach_add_(targets, parts, alpha=float(coordinate))
-        for target, origin, parts in self._statistics:
+        if self._parts:
+            self._move_by_tensor(coordinates)
+        else:
+            self._move_flat(coordinates)
+        for _, target, origin, parts in self._statistics:
             value = origin.clone()
             for coordinate, part in zip(coordinates, parts, strict=True):
                 value.add_(part, alpha=float(coordinate))
             target.copy_(value)
 
+    @torch.no_grad()
+    def several(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
+        """The moved parameters at several places at once, by name, `(n_places, *shape)`; the model itself stays where it is."""
+        weights = self._origin.repeat(len(places), 1)
+        for k, direction in enumerate(self._directions):
+            coordinates = torch.tensor([place[k] for place in places], dtype=weights.dtype, device=weights.device)
+            weights.addcmul_(coordinates[:, None], direction[None, :])
+        found, offset = {}, 0
+        for name, weight in self._targets.items():
+            strides = (weights.shape[1], *weight.stride())
+            found[name] = weights.as_strided((len(places), *weight.shape), strides, offset)
+            offset += weight.numel()
+        for name, target, origin, parts in self._statistics:
+            values = origin.repeat(len(places), *[1] * origin.dim())
+            for value, place in zip(values, places, strict=True):
+                for coordinate, part in zip(place, parts, strict=True):
+                    value.add_(part, alpha=float(coordinate))
+            found[name] = values.to(target.dtype)
+        return found
 
-def _rows(names: Sequence[str], parts: Mapping[str, Tensor], named: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """What one direction moves, and by what; a direction may leave parameters alone that another moves."""
-    held = [name for name in names if name in parts]
-    return [named[name] for name in held], [_like(named[name], parts[name]) for name in held]
+    @torch.no_grad()
+    def flattened(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Some parts by parameter name in the layout of the flat buffer, zero where a parameter has none, `(n_weights,)`."""
+        flat = torch.zeros_like(self._flat)
+        offset = 0
+        for name, target in self._targets.items():
+            if name in parts:
+                flat.as_strided(target.shape, target.stride(), offset).copy_(parts[name])
+            offset += target.numel()
+        return flat
+
+    def _move_flat(self, coordinates: Sequence[float]) -> None:
+        source = self._origin
+        for coordinate, direction in zip(coordinates, self._directions, strict=True):
+            if coordinate != 0:
+                torch.add(source, direction, alpha=float(coordinate), out=self._flat)
+                source = self._flat
+        if source is self._origin:
+            self._flat.copy_(source)
+
+    def _move_by_tensor(self, coordinates: Sequence[float]) -> None:
+        self._flat.copy_(self._origin)
+        for coordinate, parts in zip(coordinates, self._parts, strict=True):
+            if coordinate == 0:
+                continue
+            for name, part in parts.items():
+                target = self._targets[name]
+                target.add_(part.to(target.device, target.dtype, non_blocking=True), alpha=float(coordinate))
 
 
-def _like(target: Tensor, source: Tensor) -> Tensor:
-    """A copy of `source` on the target's device, in its type and memory layout, so that updates are plain sweeps."""
-    return torch.empty_like(target).copy_(source).detach()
+@torch.no_grad()
+def _gathered(targets: Mapping[str, Tensor]) -> Tensor:
+    """One flat buffer that holds the targets' values; the targets become views into it, their memory layouts kept."""
+    first = next(iter(targets.values()), torch.zeros(0))
+    flat = torch.empty(sum(target.numel() for target in targets.values()), dtype=first.dtype, device=first.device)
+    offset = 0
+    for target in targets.values():
+        view = flat.as_strided(target.shape, torch.empty_like(target).stride(), offset)
+        view.copy_(target)
+        target.data = view
+        offset += target.numel()
+    return flat
 
 
 def _wide(target: Tensor, source: Tensor) -> Tensor:

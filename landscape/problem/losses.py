@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class PerExample:
 
     def __init__(self, loss: Loss, per_example: bool = True) -> None:
         self.per_example = per_example
+        self._all_count = False  # whether every class target counts: known once the examples are
         self.criterion: nn.Module | None = None
         if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
             self.criterion = copy.deepcopy(loss)
@@ -57,6 +58,13 @@ class PerExample:
         elif isinstance(moved.function, nn.Module):
             moved.function.to(device=device, dtype=dtype)
         return moved
+
+    def settled(self, batches: Iterable[Batch]) -> PerExample:
+        """The loss itself, told which examples it will see: where none has the index ignored, no batch need be asked for it."""
+        targets = [batch[1] for batch in batches if isinstance(batch, tuple) and len(batch) == 2]
+        kept = [_kept(self.criterion, t) for t in targets if self.criterion is not None and isinstance(t, Tensor)]
+        self._all_count = bool(kept) and all(mask is not None and bool(mask.all()) for mask in kept)
+        return self
 
     def __call__(self, model: nn.Module, batch: Batch, size: int) -> Sums:
         """The sums and weights of each of the `size` examples in a batch.
@@ -105,19 +113,18 @@ class PerExample:
         kept = _kept(criterion, targets)
         metrics: Sums = {"loss": self._reduce(criterion, losses, targets, kept)}
         if kept is not None:
-            right = (outputs.argmax(dim=1) == targets) & kept
-            metrics["accuracy"] = (
-                (_flat_sum(right), _flat_sum(kept)) if targets.dim() > 1 or not kept.all() else (right.double(), None)
-            )
+            right = outputs.argmax(dim=1) == targets
+            plain = self._all_count and targets.dim() == 1
+            metrics["accuracy"] = (right, None) if plain else (_flat_sum(right & kept), _flat_sum(kept))
         return metrics
 
     def _reduce(self, criterion: nn.Module, losses: Tensor, targets: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The criterion's own mean over a batch, taken apart by example."""
+        """The criterion's own mean over a batch, taken apart by example; nothing here waits for the device."""
         class_weights = getattr(criterion, "weight", None)
         sums = _flat_sum(losses)
         if self.reduction in ("sum", "batchmean"):
             return sums, None
-        if kept is not None and (class_weights is not None or losses.dim() > 1 or not kept.all()):
+        if kept is not None and (class_weights is not None or losses.dim() > 1 or not self._all_count):
             share = kept.double()
             if class_weights is not None:
                 share = share * class_weights[torch.where(kept, targets, torch.zeros_like(targets))].double()
@@ -152,4 +159,4 @@ def _kept(criterion: nn.Module, targets: Tensor) -> Tensor | None:
 
 
 def _flat_sum(values: Tensor) -> Tensor:
-    return values.double().flatten(1).sum(dim=1) if values.dim() > 1 else values.double()
+    return values.double().flatten(1).sum(dim=1) if values.dim() > 1 else values

@@ -65,7 +65,7 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     """The objective on this rank's device, with the stored batch size where the run is resumed."""
     device = choose_device(options.device, executor)
     stored = old.runs[-1].get("batch_size") if old is not None and old.runs else None
-    batch_size = options.batch_size or (stored if isinstance(stored, int) else None) or (1024 if device.type == "cuda" else 128)
+    batch_size = options.batch_size or (stored if isinstance(stored, int) else None)
     double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
     engine = Engine(device, options.precision or ("fp64" if double else "fp32"), batch_size, plan.bn, options.tolerance)
     splits = options.splits(plan.problem.splits)

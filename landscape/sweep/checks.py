@@ -81,7 +81,7 @@ def _place(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
 
 def _apart(plan: Plan, model: Model, engine: Engine, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, float]:
     recalibrated = calibration if engine.bn == "recalibrated" else None
-    other = {} if plan.problem.loss.per_example else {"batch_size": engine.batch_size}
+    other = {} if plan.problem.loss.per_example else {"batch_size": engine.batch_size or 1}
     return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated, **other)
 
 

@@ -81,7 +81,7 @@ class _Sweep:
             self._progress.note(f"self-check failed: {complaint}")
         self._known = check.measured
         metrics = _metrics(plan, bench.samples, check)
-        now = describe_run(self._options.command, engine.device, self._executor.n_ranks, engine.batch_size)
+        now = describe_run(self._options.command, engine.device, self._executor.n_ranks, bench.objective.batch_size)
         surface = blank(
             plan.kind,
             plan.axes,

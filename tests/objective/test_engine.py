@@ -297,6 +297,6 @@ def test_a_model_that_cannot_be_copied_is_refused() -> None:
 
 def test_bfloat16_computes_lossily_but_moves_weights_exactly() -> None:
     problem = perceptron()
-    exact, lossy = (values(objective(problem, precision=p), (1e-3, 0.0))["train_loss"] for p in ("fp32", "bf16"))
+    exact, lossy = (values(objective(problem, precision=p), (0.5, 0.3))["train_loss"] for p in ("fp32", "bf16"))
     assert lossy == pytest.approx(exact, rel=2e-2)  # a few units of 2^-8
     assert lossy != exact

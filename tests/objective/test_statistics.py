@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.objective.statistics import Accumulator, Estimate
+from landscape.objective.ledger import Ledger
+from landscape.objective.statistics import Estimate
 
 RNG = np.random.default_rng(0)
 
 
 def estimate(sums: np.ndarray, weights: np.ndarray | None, population: int, batch: int = 7) -> Estimate:
-    accumulator = Accumulator(torch.device("cpu"))
+    ledger = Ledger(len(sums), population, torch.device("cpu"))
     for start in range(0, len(sums), batch):
-        part = slice(start, start + batch)
-        accumulator.add(torch.from_numpy(sums[part]), None if weights is None else torch.from_numpy(weights[part]), len(sums[part]))
-    return accumulator.estimate(population)
+        stop = min(start + batch, len(sums))
+        part = None if weights is None else torch.from_numpy(weights[start:stop])
+        ledger.record(start, stop, {"loss": (torch.from_numpy(sums[start:stop]), part)})
+    return ledger.loss_estimate(len(sums))
 
 
 def test_a_plain_mean_and_its_error() -> None:
@@ -99,10 +101,11 @@ def test_nothing_that_counts_is_nan() -> None:
 
 
 def test_losses_of_whole_batches_have_no_error() -> None:
-    accumulator = Accumulator(torch.device("cpu"))
+    ledger, start = Ledger(20, 100, torch.device("cpu")), 0
     for value, size in ((1.0, 8), (2.0, 8), (4.0, 4)):
-        accumulator.add(torch.tensor(value * size), torch.tensor(float(size)), size)
-    found = accumulator.estimate(100)
+        ledger.record(start, start + size, {"loss": (torch.tensor(value * size), torch.tensor(float(size)))})
+        start += size
+    found = ledger.loss_estimate(20)
     assert found.value == (8 + 16 + 16) / 20
     assert found.n_examples == 20
     assert math.isnan(found.stderr)

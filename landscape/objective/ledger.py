@@ -1,0 +1,72 @@
+"""The ledger: what each example of one split gave at the point being measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from landscape.objective.statistics import Estimate, moments
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """Sums and weights by example, in float64 on the device, and the estimates they give in one transfer.
+
+    The tables are made at the first point and written over at each further one: a point's examples are always recorded in the same
+    batches. A scalar stands for its whole batch and is kept at the place of the batch's first example.
+
+    Args:
+        size: how many examples a point uses at most.
+        population: how many the split has.
+        device: where the tables lie.
+        lanes: how many points are measured at once; `()` for one at a time, else `(n_points,)`.
+    """
+
+    def __init__(self, size: int, population: int, device: torch.device, lanes: tuple[int, ...] = ()) -> None:
+        self._population = population
+        self._shape = (*lanes, size)
+        self._device = device
+        self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
+        self._by_example = True
+
+    def record(self, start: int, stop: int, results: Mapping[str, tuple[Tensor, Tensor | None]]) -> None:
+        """Write down what the examples from `start` to `stop` gave: metric → sums and weights, `(*lanes, n)` or `(*lanes,)`."""
+        for name, (sums, weights) in results.items():
+            if name not in self._sums:
+                self._sums[name] = torch.zeros(self._shape, dtype=torch.float64, device=self._device)
+            if sums.dim() < len(self._shape):
+                self._by_example, stop, sums = False, start + 1, sums.unsqueeze(-1)
+                weights = None if weights is None else weights.unsqueeze(-1)
+            self._sums[name][..., start:stop] = sums
+            if weights is not None and name not in self._weights:
+                self._weights[name] = torch.ones_like(self._sums[name]) if self._by_example else torch.zeros_like(self._sums[name])
+            if name in self._weights:
+                self._weights[name][..., start:stop] = 1.0 if weights is None else weights
+
+    def losses(self, start: int, stop: int) -> Tensor:
+        """The losses recorded from `start` to `stop`, `(*lanes, n)`."""
+        return self._sums["loss"][..., start:stop]
+
+    def summary(self, n: int, names: tuple[str, ...] | None = None) -> Tensor:
+        """The moments of the metrics over the first n examples, `(n_metrics, *lanes, 3)`, still on the device."""
+        spread = n < self._population
+        rows = [moments(self._sums[name], self._weights.get(name), n, spread) for name in names or self._sums]
+        return torch.stack(rows)
+
+    def estimates(self, summary: Sequence[Sequence[float]], n: int) -> dict[str, Estimate]:
+        """The estimates of one point from its rows of the summary, moved to the host."""
+        pairs = zip(self._sums, summary, strict=True)
+        found = {name: Estimate.of((a, b, c), n, self._population, self._by_example) for name, (a, b, c) in pairs}
+        if math.isnan(found["loss"].value):  # where the loss is no number, neither is what else the outputs said
+            return {name: Estimate(math.nan, math.nan, n) for name in found}
+        return found
+
+    def loss_estimate(self, n: int) -> Estimate:
+        """The loss over the first n examples; waits for the device. One point at a time only."""
+        ((above, below, residual),) = self.summary(n, ("loss",)).tolist()
+        return Estimate.of((above, below, residual), n, self._population, self._by_example)

@@ -1,0 +1,217 @@
+"""The objective: the metrics at coordinates of a subspace, measured over a problem's data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from landscape.errors import InputError
+from landscape.objective.allocator import free_bytes, keep_memory
+from landscape.objective.batched import Batched
+from landscape.objective.engine import Engine
+from landscape.objective.folding import fold
+from landscape.objective.mover import Mover
+from landscape.objective.norms import calibration_spans, recalibrate
+from landscape.objective.private import computing, has_images, install_forward, largest_activation, private_copy
+from landscape.objective.residence import Form, Residence, place
+from landscape.objective.sample import Sample
+from landscape.objective.splits import Split, collect
+from landscape.objective.statistics import FEWEST_EXAMPLES, Estimate
+from landscape.objective.stopwatch import Stopwatch
+from landscape.problem import Examples, Problem
+from landscape.problem.data import Batch, map_tensors
+from landscape.problem.losses import Sums
+from landscape.subspace import Subspace
+from landscape.weights import dot, norm
+
+__all__ = ["Measurement", "Objective"]
+
+_ACTIVATIONS = {"cpu": 2**21, "cuda": 2**26}  # numbers in the largest activation of a batch: of a cache's size, of a GPU's width
+_LARGEST_BATCH = 8192
+_USUAL_BATCH = 128
+_SMALLEST_LOOK = 256
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one point gave: an estimate for each `<split>_<metric>`, and the seconds it took."""
+
+    estimates: Mapping[str, Estimate]
+    seconds: float
+
+
+class Objective:
+    """A problem over a subspace: the metrics at its coordinates. The user's model is copied, never touched.
+
+    Args:
+        problem: model and loss.
+        subspace: origin and directions.
+        samples: the examples measured on, by split; also `train` where batch norm is recalibrated.
+        engine: device, precision, mode and the rest; its batch size is settled here where it is None.
+        calibration: the examples batch norm is recalibrated on.
+
+    Raises:
+        InputError: when the model cannot be copied, or a tolerance is asked of fewer than 64 examples or of a scalar loss.
+    """
+
+    def __init__(
+        self, problem: Problem, subspace: Subspace, samples: Sequence[Sample], engine: Engine, calibration: Examples | None = None
+    ) -> None:
+        if engine.tolerance > 0:
+            _check_tolerance(problem, samples)
+        keep_memory(engine.device)
+        self._radius = _Radius(subspace, engine.exact_within)
+        self._loss = problem.loss.to(engine.device, engine.dtype).settled(sample.examples.tensors for sample in samples)
+        self._model = private_copy(problem.model, engine)
+        if engine.folded and engine.bn == "frozen":
+            subspace = fold(self._model, subspace)
+        channels_last = engine.channels_last and has_images(self._model)
+        if channels_last:
+            self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self._form = Form(engine.device, engine.dtype, channels_last)
+        self._move = Mover(self._model, subspace, engine.offload)
+        self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
+        self.stopwatch = Stopwatch(engine.device)
+        install_forward(self._model, self.engine, self.stopwatch)
+        self._splits = [self._placed(sample) for sample in samples]
+        self._lanes = [self._placed(sample, split.residence) for sample, split in zip(samples, self._splits, strict=True)]
+        self._batched = Batched(self._model, self._loss) if engine.mode == "batched" else None
+        self._calibration = calibration if engine.bn == "recalibrated" else None
+
+    def __call__(self, coordinates: Sequence[float]) -> Measurement:
+        """The metrics at some coordinates, `(n_directions,)`."""
+        return self.measure(coordinates, self.engine.tolerance)
+
+    def measure_all(self, places: Sequence[Sequence[float]]) -> list[Measurement]:
+        """The metrics at several places, each `(n_directions,)`; a batched engine takes `engine.lanes` of them at once."""
+        if self._batched is None:
+            return [self(place) for place in places]
+        found: dict[int, Measurement] = {i: self(place) for i, place in enumerate(places) if self.is_exact(place)}
+        rest = [i for i in range(len(places)) if i not in found]
+        for first in range(0, len(rest), self.engine.lanes):
+            block = rest[first : first + self.engine.lanes]
+            found |= zip(block, self._measure_block(self._batched, [places[i] for i in block]), strict=True)
+        return [found[i] for i in range(len(places))]
+
+    def is_exact(self, coordinates: Sequence[float]) -> bool:
+        """Whether a point is computed in fp32 though the engine is lossy: nearer to the origin than `Engine.exact_within`."""
+        return self.engine.lossy and self._radius.holds(coordinates)
+
+    def measure(
+        self,
+        coordinates: Sequence[float],
+        tolerance: float = 0.0,
+        precision: str | None = None,
+        at_most: Mapping[str, int] | None = None,
+    ) -> Measurement:
+        """The metrics at some coordinates.
+
+        Args:
+            coordinates: `(n_directions,)`.
+            tolerance: the relative standard error of the loss at which to stop; 0 for all examples.
+            precision: another than the engine's; by default its own, or fp32 where a lossy one would round the step away.
+            at_most: use only so many examples of each split.
+        """
+        started = time.perf_counter()
+        precision = precision or ("fp32" if self.is_exact(coordinates) else self.engine.precision)
+        with computing(self.engine.device, precision):
+            with self.stopwatch.timing("moving"):
+                self._move(coordinates)
+            if self._calibration is not None:
+                self._recalibrate(self._calibration)
+            used = [split.run(self._evaluate, tolerance, (at_most or {}).get(split.sample.split)) for split in self._splits]
+            (estimates,) = collect(self._splits, used)
+        self.stopwatch.settle()
+        return Measurement(estimates, time.perf_counter() - started)
+
+    def trial(self) -> None:
+        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here."""
+        origin = (0.0,) * self._radius.n_directions
+        with computing(self.engine.device, self.engine.precision):
+            self._move(origin)
+            for split in self._splits:
+                size = min(self.batch_size, split.sample.size)
+                (batch,) = split.residence.batches([(0, size)])
+                if self._batched is not None:
+                    self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
+                self._evaluate(batch, size)
+                split.residence.overwritten()
+
+    @property
+    def batch_size(self) -> int:
+        """How many examples are computed at once."""
+        return self.engine.batch_size or 1
+
+    def _evaluate(self, batch: Batch, size: int) -> Sums:
+        return self._loss(self._model, batch, size)
+
+    def _measure_block(self, batched: Batched, places: Sequence[Sequence[float]]) -> list[Measurement]:
+        """Up to `lanes` points at once; fewer are filled up, so that no value depends on how many there are."""
+        started, n_lanes = time.perf_counter(), self.engine.lanes
+        padded = [*places, *[places[-1]] * (n_lanes - len(places))]
+        with computing(self.engine.device, self.engine.precision):
+            with self.stopwatch.timing("moving"):
+                weights = self._move.several(padded)
+            used = [split.run(lambda batch, size: batched(weights, batch, size)) for split in self._lanes]
+            estimates = collect(self._lanes, used, n_lanes)
+        self.stopwatch.settle()
+        seconds = (time.perf_counter() - started) / len(places)
+        return [Measurement(found, seconds) for found in estimates[: len(places)]]
+
+    def _recalibrate(self, examples: Examples) -> None:
+        batches = (
+            (map_tensors(self._form.of, examples.batch(start, stop)), stop - start)
+            for start, stop in calibration_spans(examples.size)
+        )
+        recalibrate(self._model, batches, lambda model, batch: self._loss(model, batch[0], batch[1]))
+
+    def _placed(self, sample: Sample, residence: Residence | None = None) -> Split:
+        """A split where it fits; with a residence given, its ledger for several points at once."""
+        engine = self.engine
+        lanes = () if residence is None else (engine.lanes,)
+        if residence is None:
+            residence = place(sample.examples, self._form, min(engine.memory, 0.8 * free_bytes(engine.device)))
+        return Split(sample, residence, self.batch_size, engine.device, lanes)
+
+    def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:
+        """A power of two at which the largest activation of a batch has a size the device works well at."""
+        if not problem.loss.per_example:
+            return _USUAL_BATCH  # a loss of whole batches depends on their size: it should not depend on the model's inside
+        example = map_tensors(self._form.of, samples[0].examples.batch(0, 1))
+        with computing(engine.device, "fp32"):
+            largest = largest_activation(self._model, self._loss, example)
+        fitting = max(1, _ACTIVATIONS[engine.device.type] // largest)
+        most = _SMALLEST_LOOK if engine.mode == "compiled" and engine.tolerance else _LARGEST_BATCH
+        return int(min(2 ** math.floor(math.log2(fitting)), most))
+
+
+class _Radius:
+    """How far points are from the origin, as a share of the norm of the weights that move."""
+
+    def __init__(self, subspace: Subspace, share: float) -> None:
+        parts = [direction.parameters for direction in subspace.directions]
+        self.n_directions = len(parts)
+        if share == 0:
+            return
+        moved = {name: tensor for name, tensor in subspace.origin.items() if any(name in part for part in parts)}
+        self._gram = np.array([[dot(a, b) for b in parts] for a in parts])
+        self._square = (share * norm(moved)) ** 2
+
+    def holds(self, coordinates: Sequence[float]) -> bool:
+        place = np.array(coordinates, dtype=np.float64)
+        return bool(place @ self._gram @ place < self._square)
+
+
+def _check_tolerance(problem: Problem, samples: Sequence[Sample]) -> None:
+    if not problem.loss.per_example:
+        raise InputError("a tolerance needs losses by example; this problem has per_example=False")
+    small = next((sample for sample in samples if sample.size < FEWEST_EXAMPLES), None)
+    if small is not None:
+        raise InputError(
+            f'a tolerance needs at least {FEWEST_EXAMPLES} independent examples, the split "{small.split}" has {small.size}'
+        )

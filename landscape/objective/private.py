@@ -1,0 +1,106 @@
+"""The engine's own copy of a model, and the arithmetic it computes with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.objective.engine import Engine
+from landscape.objective.stopwatch import Stopwatch
+from landscape.problem.data import Batch, map_tensors
+from landscape.problem.losses import PerExample
+from landscape.weights import unwrap
+
+__all__ = ["computing", "has_images", "install_forward", "largest_activation", "private_copy"]
+
+
+def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
+    """A copy of the model on the engine's device, in its type, in eval mode.
+
+    Raises:
+        InputError: when the model cannot be copied.
+    """
+    try:
+        private = copy.deepcopy(unwrap(model))
+    except Exception as error:
+        raise InputError(f"the model cannot be copied ({type(error).__name__}: {error}); let copy.deepcopy(model) work") from error
+    return private.to(device=engine.device, dtype=engine.dtype).eval().requires_grad_(False)
+
+
+def has_images(model: nn.Module) -> bool:
+    """Whether the model has 2-D convolutions, which run faster channels last."""
+    return any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in model.modules())
+
+
+def largest_activation(model: nn.Module, loss: PerExample, batch: Batch) -> int:
+    """How many numbers the largest output of a layer has, for a batch of one example."""
+    largest = 1
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.numel())
+
+    handles = [layer.register_forward_hook(note) for layer in model.modules()]
+    try:
+        loss(model, batch, 1)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return largest
+
+
+def install_forward(model: nn.Module, engine: Engine, stopwatch: Stopwatch) -> None:
+    """Give the private model the forward the engine asks for: watched, and compiled for whole batches.
+
+    A ragged last batch takes the plain way: another shape would cost another compilation.
+    """
+    plain = forward = model.forward
+    if engine.mode == "compiled":
+        gpu = engine.device.type == "cuda"
+        fast = torch.compile(plain, dynamic=False, mode="reduce-overhead" if gpu else "default")
+
+        def forward(*positional: Any, **named: Any) -> Any:
+            if _batch_size(positional, named) != engine.batch_size:
+                return plain(*positional, **named)
+            if gpu:
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the outputs of the step before are used up
+            return fast(*positional, **named)
+
+    model.forward = stopwatch.watched("model", forward)
+
+
+def _batch_size(positional: Any, named: Any) -> int:
+    sizes: list[int] = []
+
+    def count(tensor: Tensor) -> Tensor:
+        sizes.append(len(tensor) if tensor.dim() else 0)
+        return tensor
+
+    for argument in (*positional, *named.values()):
+        if isinstance(argument, Tensor | tuple | dict):
+            map_tensors(count, argument)
+    return sizes[0] if sizes else 0
+
+
+@contextmanager
+def computing(device: torch.device, precision: str) -> Iterator[None]:
+    """The arithmetic of a precision; torch's own settings come back afterwards."""
+    tf32 = precision == "tf32"
+    before = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic)
+    cast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    try:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.deterministic = True  # the values may not depend on which algorithm was tried first
+        with cast, torch.no_grad():
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = before[1:]

@@ -1,0 +1,128 @@
+"""One split as the engine holds it, and a pass over its examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape.objective.ledger import Ledger
+from landscape.objective.residence import Residence, Span
+from landscape.objective.sample import Sample
+from landscape.objective.statistics import Estimate, looks, stopped
+from landscape.problem.data import Batch
+from landscape.problem.losses import Sums
+
+__all__ = ["Split", "collect", "spans"]
+
+Evaluate = Callable[[Batch, int], Sums]
+
+
+class Split:
+    """A split's examples, where they live, and the ledger of the pass over them.
+
+    Args:
+        sample: the examples and their population.
+        residence: hands them out in batches.
+        batch_size: how many at once.
+        device: where the ledger lies.
+        lanes: `()` for one point at a time, `(n,)` for n.
+    """
+
+    def __init__(
+        self, sample: Sample, residence: Residence, batch_size: int, device: torch.device, lanes: tuple[int, ...] = ()
+    ) -> None:
+        self.sample = sample
+        self.residence = residence
+        self._batch_size = batch_size
+        self._device = device
+        self.ledger = Ledger(sample.size, sample.population, device, lanes)
+
+    def run(self, evaluate: Evaluate, tolerance: float = 0.0, at_most: int | None = None) -> int:
+        """Bring the examples before a model and write down what they give; how many were used.
+
+        A pass ends where the loss of every point is NaN, or at a look where the tolerance is met.
+        """
+        size = min(at_most or self.sample.size, self.sample.size)
+        stops = looks(size) if tolerance else [size]
+        parts, stop = spans(self._batch_size, stops), 0
+        watch = _NanWatch(self._device)
+        for (start, stop), batch in zip(parts, self.residence.batches(parts), strict=True):  # the last stop counts
+            self.ledger.record(start, stop, evaluate(batch, stop - start))
+            if stop < size and watch.sees(self.ledger.losses(start, stop)):
+                break
+            if tolerance and stop < size and stop in stops and stopped(self.ledger.loss_estimate(stop), tolerance):
+                break
+        return self.run(evaluate, tolerance, at_most) if self.residence.overwritten() else stop
+
+    def estimates(self, rows: Sequence[Sequence[float]], n: int, lane: tuple[int, ...] = ()) -> dict[str, Estimate]:
+        """The estimates by `<split>_<metric>` of one point from its moments over n examples, already on the host."""
+        found = self.ledger.estimates(rows, n)
+        if math.isnan(found["loss"].value):  # how many examples it took to see that, however far the device had run on
+            until = self._until_nan(self.ledger.losses(0, n)[lane], n)
+            found = {name: replace(estimate, n_examples=until) for name, estimate in found.items()}
+        return {f"{self.sample.split}_{name}": estimate for name, estimate in found.items()}
+
+    def _until_nan(self, losses: Tensor, n: int) -> int:
+        wrong = losses.isnan().nonzero()
+        return next((stop for _, stop in spans(self._batch_size, [n]) if len(wrong) and stop > int(wrong[0])), n)
+
+
+def collect(splits: Sequence[Split], used: Sequence[int], lanes: int | None = None) -> list[dict[str, Estimate]]:
+    """The estimates of one point, or of each lane, over several splits; one transfer from the device."""
+    summaries = [split.ledger.summary(n) for split, n in zip(splits, used, strict=True)]
+    rows: list[Any] = torch.cat(summaries).tolist()  # (all metrics, *lanes, 3)
+    points: list[dict[str, Estimate]] = []
+    for lane in range(lanes or 1):
+        estimates: dict[str, Estimate] = {}
+        first = 0
+        for split, n, summary in zip(splits, used, summaries, strict=True):
+            own = [row if lanes is None else row[lane] for row in rows[first : first + len(summary)]]
+            estimates |= split.estimates(own, n, () if lanes is None else (lane,))
+            first += len(summary)
+        points.append(estimates)
+    return points
+
+
+def spans(batch_size: int, stops: Sequence[int]) -> list[Span]:
+    """Batches as (start, stop), of which some end where looks are taken.
+
+    >>> spans(100, [150, 200])
+    [(0, 100), (100, 150), (150, 200)]
+    """
+    return list(_spans(batch_size, stops))
+
+
+def _spans(batch_size: int, stops: Sequence[int]) -> Iterator[Span]:
+    start = 0
+    for end in stops:
+        while start < end:
+            stop = min(start + batch_size, end)
+            yield start, stop
+            start = stop
+
+
+class _NanWatch:
+    """Tells whether the losses have become NaN at every point, without making a GPU wait: there, as soon as the word is in."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._gpu = device.type == "cuda"
+        self._asked: list[tuple[torch.cuda.Event, Tensor]] = []
+
+    def sees(self, losses: Tensor) -> bool:
+        """Whether a batch, this or an earlier one, held a NaN for every point; `losses` `(*lanes, n)`."""
+        lost = losses.isnan().any(dim=-1).all()
+        if not self._gpu:
+            return bool(lost)
+        answer = torch.empty((), dtype=torch.bool, pin_memory=True).copy_(lost, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no types here
+        event.record()
+        self._asked.append((event, answer))
+        while self._asked and self._asked[0][0].query():  # type: ignore[no-untyped-call]
+            if bool(self._asked.pop(0)[1]):
+                return True
+        return False
