@@ -48,7 +48,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "sweep": (ENGINE, {"numpy", "torch"}),
     "plotting": ({"atomic", "errors", "grid", "measures", "surface"}, {"matplotlib", "mpl_toolkits", "numpy", "plotly"}),
     "zoo": (ENGINE | {"plotting", "sweep"}, {"numpy", "sklearn", "torch"}),
-    "cli": (ENGINE | {"landscape", "plotting", "sweep", "zoo"}, {"numpy", "torch"}),
+    "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
+    "cli": (ENGINE | {"benchmark", "landscape", "plotting", "sweep", "zoo"}, {"numpy", "torch"}),
     "landscape": (ENGINE | {"plotting", "sweep"}, set()),
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from landscape.atomic import check_target
+from landscape.atomic import check_target, replacing
 from landscape.errors import InputError, RunError
 from landscape.executors import launched
 from landscape.problem import Problem, resolve
@@ -229,8 +229,31 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from landscape import benchmark
+
+    if options.out is not None:
+        _check_distinct(options.out, options.start)
+        check_target(options.out, options.overwrite, (".json",))
+    report = benchmark.run(
+        _problem(options), options.start, examples=options.examples, device=options.device, threads=options.threads,
+        precision=options.precision, rounds=options.rounds, quiet=options.quiet,
+    )  # fmt: skip
+    result = {"command": options.words, **report.tabulate()}
+    if options.out is not None:
+        with replacing(options.out) as path:
+            path.write_text(_json(result, indent=1) + "\n", "utf-8")
+    print(_json(result) if options.json else report.describe())
+    return 0
+
+
 def _print_json(result: Any) -> None:
-    """Print a result for machines; JSON knows neither NaN nor infinity, which become texts, as paths do."""
+    """Print a result for machines."""
+    print(_json(result))
+
+
+def _json(result: Any, indent: int | None = None) -> str:
+    """A result for machines; JSON knows neither NaN nor infinity, which become texts, as paths do."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -239,7 +262,7 @@ def _print_json(result: Any) -> None:
             return [plain(item) for item in value]
         return str(value) if isinstance(value, Path) or (isinstance(value, float) and not math.isfinite(value)) else value
 
-    print(json.dumps(plain(result), allow_nan=False))
+    return json.dumps(plain(result), allow_nan=False, indent=indent)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -254,4 +277,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "diff": _diff,
     "export": _export,
     "import": _import,
+    "bench": _bench,
 }

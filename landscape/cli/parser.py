@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from landscape.cli.values import axis, examples, seeds, setting, words
 from landscape.directions import NORMALIZATIONS
 from landscape.errors import InputError, nearest
-from landscape.grid import parse_axis
 from landscape.objective import POLICIES, PRECISIONS
 
 __all__ = ["EXAMPLES", "build_parser", "parse"]
@@ -28,6 +28,7 @@ EXAMPLES = {
     "diff": "landscape diff net.h5 again.h5 --tolerance 1e-6",
     "export": "landscape export net.h5 -o net.vtp",
     "import": "landscape import theirs.h5 --directions their_directions.h5 -o ours.h5",
+    "bench": "landscape bench digits-mlp-3x64 --precision fp32,bf16 -o bench.json",
 }
 _SUMMARIES = {
     "demo": "train two small networks and draw their landscapes: the main job on embedded data",
@@ -41,9 +42,9 @@ _SUMMARIES = {
     "diff": "compare two surface files; exit code 1 when they differ",
     "export": "write a surface as .csv, .npz or .vtp (ParaView)",
     "import": "read a surface of tomgoldstein/loss-landscape",
+    "bench": "measure how fast this machine computes points, against other tools and against arithmetic",
 }
 _PROBLEM = 'a name of the zoo (see "landscape problems"), or package.module:factory for your own'
-_MOST_SEEDS = 10_000
 _TAKES_A_SIGN = ("--x", "--y")  # their values may begin with a minus, which argparse would take for an option
 
 
@@ -109,42 +110,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _axis(text: str) -> tuple[float, float, int]:
-    try:
-        return parse_axis(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _examples(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        first, dots, last = text.partition("..")
-        asked = range(int(first), int(last) + 1) if dots else [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'"{text}" is neither first..last nor a list of whole numbers') from None
-    if len(asked[: _MOST_SEEDS + 1]) > _MOST_SEEDS:
-        raise argparse.ArgumentTypeError(f'"{text}" names more than {_MOST_SEEDS:,} seeds; ten or a hundred show the spread')
-    seeds = list(asked)
-    if len(set(seeds)) < 2 or len(set(seeds)) != len(seeds):
-        raise argparse.ArgumentTypeError(f'"{text}" has to name two different seeds at least, each once; for one, use --seed')
-    return seeds
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise argparse.ArgumentTypeError(f'"{text}" is not key=value')
-    return key, value
-
-
 def _add_problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", metavar="PROBLEM", help=_PROBLEM)
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--set", dest="settings", metavar="key=value", action="append", type=_setting, default=[], help="a setting of a zoo problem"
+        "--set", dest="settings", metavar="key=value", action="append", type=setting, default=[], help="a setting of a zoo problem"
     )
     parser.add_argument("--data-dir", metavar="DIR", help="where the files of a zoo problem's data lie")
 
@@ -164,7 +137,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--split", metavar="train,test", help="data split or splits measured on (default: train)")
     data.add_argument(
-        "--examples", type=_examples, metavar="N|first:N", help="a random sample of N examples, or the first N (default: all)"
+        "--examples", type=examples, metavar="N|first:N", help="a random sample of N examples, or the first N (default: all)"
     )
     data.add_argument(
         "--tolerance", type=float, default=0.0, metavar="T", help="relative standard error at which a point may stop (default: off)"
@@ -220,8 +193,8 @@ def _fill_line(parser: argparse.ArgumentParser) -> None:
     _add_problem(parser)
     parser.add_argument("start", metavar="CKPT_A", help="checkpoint at x = 0")
     parser.add_argument("end", metavar="CKPT_B", nargs="?", help="checkpoint at x = 1; without it the direction is random")
-    parser.add_argument("--x", type=_axis, metavar="start:stop:n", help="default -0.5:1.5:401 between checkpoints, else -1:1:51")
-    parser.add_argument("--seeds", type=_seeds, metavar="1..10", help="several random directions: median and band")
+    parser.add_argument("--x", type=axis, metavar="start:stop:n", help="default -0.5:1.5:401 between checkpoints, else -1:1:51")
+    parser.add_argument("--seeds", type=seeds, metavar="1..10", help="several random directions: median and band")
     _add_run(parser)
 
 
@@ -230,8 +203,8 @@ def _fill_surface(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("start", metavar="CKPT", help="checkpoint at the origin")
     parser.add_argument("end_x", metavar="CKPT_B", nargs="?", help="checkpoint at (1, 0)")
     parser.add_argument("end_y", metavar="CKPT_C", nargs="?", help="checkpoint at (0, 1)")
-    parser.add_argument("--x", type=_axis, metavar="start:stop:n", help="default -1:1:51, through three checkpoints -0.5:1.5:51")
-    parser.add_argument("--y", type=_axis, metavar="start:stop:n", help="likewise")
+    parser.add_argument("--x", type=axis, metavar="start:stop:n", help="default -1:1:51, through three checkpoints -0.5:1.5:51")
+    parser.add_argument("--y", type=axis, metavar="start:stop:n", help="likewise")
     parser.add_argument("--orthogonalize", action="store_true", help="replace y by its part orthogonal to x")
     _add_run(parser)
 
@@ -278,6 +251,27 @@ def _fill_import(parser: argparse.ArgumentParser) -> None:
     _add_output(parser, "FILE.h5", "the surface file to write")
 
 
+def _fill_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "problem", metavar="PROBLEM", nargs="?", default="digits-mlp-3x64", help=f"{_PROBLEM} (default: digits-mlp-3x64)"
+    )
+    parser.add_argument("start", metavar="CKPT", nargs="?", help="checkpoint to measure around (default: untrained weights)")
+    _add_settings(parser)
+    parser.add_argument("--examples", type=examples, metavar="N|first:N", help="examples at each point (default: 2000 at most)")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--precision",
+        type=words,
+        default=["fp32"],
+        metavar="fp32,bf16",
+        help="of the engine (default: fp32)",
+    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
+    _add_output(parser, "FILE.json", "the result for machines, as a file", required=False)
+    _add_talk(parser)
+
+
 _FILL = {
     "demo": _fill_demo,
     "problems": _fill_problems,
@@ -290,4 +284,5 @@ _FILL = {
     "diff": _fill_diff,
     "export": _fill_export,
     "import": _fill_import,
+    "bench": _fill_bench,
 }

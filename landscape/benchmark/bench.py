@@ -1,0 +1,93 @@
+"""The benchmark: this machine's speed at a problem, against the baselines and against arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from landscape.benchmark.case import Case, pose
+from landscape.benchmark.contender import Contender
+from landscape.benchmark.engines import EngineRun
+from landscape.benchmark.floor import cost_of, floor_of
+from landscape.benchmark.original import Forward, Original
+from landscape.benchmark.peers import PEERS
+from landscape.benchmark.race import race
+from landscape.benchmark.report import Report, environment_of
+from landscape.benchmark.written import HandWritten
+from landscape.checkpoint import Checkpoint, name_of
+from landscape.errors import InputError, nearest
+from landscape.executors import launched
+from landscape.objective import MODES, PRECISIONS
+from landscape.problem import Problem
+from landscape.progress import Progress
+from landscape.sweep.options import check_threads, choose_device, choose_threads
+
+__all__ = ["MOST_EXAMPLES", "run"]
+
+MOST_EXAMPLES = 2000  # by default; the original takes 5 s a point over as many CIFAR images on two cores
+_POINTS = 64
+_TURN = 0.2  # seconds
+
+
+def run(
+    problem: Problem,
+    start: Checkpoint | None = None,
+    *,
+    examples: int | str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: Sequence[str] = ("fp32",),
+    rounds: int = 5,
+    quiet: bool = False,
+) -> Report:
+    """Measure how fast the original's pattern, the peers, a loop by hand and the engine compute points of one landscape.
+
+    All run in this process, turn after turn, on the same network, examples and points; memory settings the engine makes for the
+    process speed up the others too.
+
+    Args:
+        problem: the network, its loss and data; the split `train`, or the first.
+        start: its weights; the problem's own by default.
+        examples: how many, or `first:N`; at most 2,000 by default.
+        device: auto, cpu or cuda[:i].
+        threads: of the CPU; all cores by default.
+        precision: those the engine runs in, by mode.
+        rounds: turns of each contender; the spread is over them.
+        quiet: no progress on standard error.
+
+    Raises:
+        InputError: for input that cannot be used.
+    """
+    for word in precision:
+        if word not in PRECISIONS:
+            raise InputError(f'unknown precision "{word}": {nearest(word, PRECISIONS)}')
+    if len(set(precision)) != len(precision) or not precision:
+        raise InputError("name one precision or several, each once, for instance fp32,bf16")
+    if rounds < 1:
+        raise InputError(f"{rounds} rounds measure nothing; ask for at least 1")
+    before = torch.get_num_threads()
+    place = choose_device(device, launched())
+    torch.set_num_threads(choose_threads(None if threads is None else check_threads(threads), launched()))
+    try:
+        with Progress(quiet) as progress:
+            machine = environment_of(place)
+            case = pose(problem, start, MOST_EXAMPLES if examples is None else examples, place, _POINTS)
+            results, absent = race(case, _entries(precision), rounds, _TURN, progress)
+            cost = cost_of(case)
+            floors = {word: floor_of(cost, word, place) for word in dict.fromkeys(("fp32", *precision))}
+    finally:
+        torch.set_num_threads(before)
+    title = name_of(start, "given weights") if start is not None else "untrained"
+    return Report(problem.name, title, case.sample.size, case.sample.population, machine, cost, floors, results, absent)
+
+
+def _entries(precision: Sequence[str]) -> list[tuple[str, Callable[[Case], Contender]]]:
+    """Name and constructor of every contender, the original first."""
+    entries: list[tuple[str, Callable[[Case], Contender]]] = [
+        (contender.name, contender) for contender in (Original, Forward, *PEERS, HandWritten)
+    ]
+    for word in precision:
+        entries += [(f"engine {mode} {word}", partial(EngineRun, mode=mode, precision=word)) for mode in MODES]
+    return entries

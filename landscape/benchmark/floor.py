@@ -1,0 +1,122 @@
+"""The floor by arithmetic: what a point costs at least, from operations and bytes and this machine's own rates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from landscape.benchmark.case import Case
+from landscape.problem.data import map_tensors
+
+__all__ = ["Cost", "Floor", "copy_rate", "cost_of", "floor_of", "matrix_rate"]
+
+_TRIAL = 0.15  # seconds a rate is measured for
+_COUNTED = 8  # examples in the batch that is counted
+# Layers that can be computed while the output of the one before them is being written, and so need no pass over memory.
+_FREE = (
+    nn.Identity, nn.Dropout, nn.Flatten, nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.ELU, nn.LeakyReLU,
+    nn.modules.batchnorm._BatchNorm,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one point takes: operations, and numbers moved."""
+
+    operations: float  # multiplications and additions of the forward pass, as torch counts them
+    activations: float  # numbers in the outputs of all layers, over all examples
+    parameters: int  # numbers that move with the point
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least seconds a point takes if the machine did nothing else than its best at matrix products, or at copying.
+
+    Operations bind a machine that keeps activations in its caches, bytes one that does not; the floor is the greater of both, and
+    a processor whose caches hold a whole batch may get below the second.
+    """
+
+    precision: str
+    matrix_rate: float  # operations/s
+    copy_rate: float  # bytes/s, read and written
+    operation_seconds: float
+    byte_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """The greater of both."""
+        return max(self.operation_seconds, self.byte_seconds)
+
+
+def cost_of(case: Case) -> Cost:
+    """Count one forward pass over a few examples and scale it to all."""
+    model, sizes = case.model(), []
+    n = min(_COUNTED, case.sample.size)
+    batch = map_tensors(lambda tensor: tensor.to(case.device, copy=True), case.sample.examples.batch(0, n))
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    for layer in model.modules():
+        if not list(layer.children()) and not isinstance(layer, _FREE):
+            layer.register_forward_hook(note)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        case.problem.loss.to(case.device, torch.float32)(model, batch, n)
+    share = case.sample.size / n
+    moved = sum(tensor.numel() for tensor in case.subspace.directions[0].parameters.values())
+    return Cost(counter.get_total_flops() * share, sum(sizes) * share, moved)
+
+
+def floor_of(cost: Cost, precision: str, device: torch.device) -> Floor:
+    """The floor of a point in some precision on a device, from rates measured now.
+
+    Weights: origin and two directions are read and the sum is written, 4 bytes a number. Activations: each layer's output is
+    written once and read once; a normalization or activation behind it comes for nothing.
+    """
+    matrix, copies = matrix_rate(device, precision), copy_rate(device)
+    width = {"fp64": 8, "bf16": 2}.get(precision, 4)
+    n_bytes = 4 * 4 * cost.parameters + 2 * width * cost.activations
+    return Floor(precision, matrix, copies, cost.operations / matrix, n_bytes / copies)
+
+
+def matrix_rate(device: torch.device, precision: str) -> float:
+    """Operations per second of a square matrix product, the best of a few sizes."""
+    dtype = {"fp64": torch.float64, "bf16": torch.bfloat16}.get(precision, torch.float32)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        rates = []
+        for size in (1024, 2048) if device.type == "cpu" else (4096, 8192):
+            first, second = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+            out = torch.empty_like(first)
+            rates.append(2 * size**3 / _fastest(lambda a=first, b=second, c=out: torch.mm(a, b, out=c), device))  # type: ignore[misc]
+        return max(rates)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes per second, read and written, of copying a tensor much larger than any cache."""
+    source = torch.ones(2**26 if device.type == "cpu" else 2**28, device=device)
+    target = torch.empty_like(source)
+    return 2 * 4 * source.numel() / _fastest(lambda: target.copy_(source), device)
+
+
+def _fastest(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest call."""
+    seconds: list[float] = []
+    began = time.perf_counter()
+    while len(seconds) < 3 or time.perf_counter() - began < _TRIAL:
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
