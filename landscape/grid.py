@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.errors import InputError
 
-__all__ = ["AxisLike", "Grid", "axis_values", "coarse_to_fine", "parse_axis"]
+__all__ = ["AxisLike", "Grid", "axis_values", "coarse_to_fine", "coarser_axes", "parse_axis"]
 
 _MOST_POINTS = 10_000_000  # more than a surface file may hold
 
@@ -141,3 +141,20 @@ def coarse_to_fine(axis: np.ndarray) -> np.ndarray:
         middles = (visited[:-1] + visited[1:]) // 2
         level[middles[level[middles] < 0]] = depth
     return level
+
+
+def coarser_axes(axis: np.ndarray) -> list[np.ndarray]:
+    """The axes that an axis holds, itself among them, as indices `(m,)`: each has both ends and the point nearest to 0.
+
+    They are what a run leaves that visits level by level, and every k-th point, which is where the points of a coarser axis are
+    that was made finer later.
+
+    >>> [indices.tolist() for indices in coarser_axes(np.linspace(0, 1, 7))]
+    [[0, 6], [0, 3, 6], [0, 1, 3, 4, 6], [0, 1, 2, 3, 4, 5, 6], [0, 2, 4, 6]]
+    """
+    level = coarse_to_fine(axis)
+    found = [np.flatnonzero(level <= depth) for depth in range(int(level.max()) + 1)]
+    common = int(np.gcd.reduce(np.flatnonzero(level == 0)))
+    levels = {indices.tobytes() for indices in found}
+    strides = [np.arange(0, len(axis), step) for step in range(2, common) if common % step == 0]
+    return [*found, *(indices for indices in strides if indices.tobytes() not in levels)]

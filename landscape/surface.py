@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from landscape.errors import InputError, nearest
-from landscape.grid import Grid
+from landscape.grid import Grid, coarser_axes
 
 __all__ = ["Axis", "Metric", "Number", "Point", "Surface"]
 
@@ -126,6 +127,39 @@ class Surface:
     def complete(self) -> bool:
         """Whether every value is measured."""
         return all(bool(mask.all()) for mask in self.done.values())
+
+    def complete_part(self, key: str) -> Surface | None:
+        """The finest grid within this one on which `key` is measured everywhere; None where not even ends and origin are.
+
+        Points are visited coarse to fine, so that a run which ended early has measured a coarser grid of the whole, and some points
+        beyond it, which are left out. Of several draws of a line all are kept.
+        """
+        done = np.asarray(self.done[key], dtype=bool)
+        if done.all():
+            return self
+        choices = [[np.arange(len(axis.values))] if axis.name == "seed" else coarser_axes(axis.values) for axis in self.axes]
+        finest_first = sorted(
+            itertools.product(*choices), key=lambda part: (-np.prod([len(p) for p in part]), -min(map(len, part)))
+        )
+        part = next((part for part in finest_first if done[np.ix_(*part)].all()), None)
+        return None if part is None else self._restricted(part)
+
+    def _restricted(self, part: Sequence[np.ndarray]) -> Surface:
+        """The surface at the indices `part`, one array for each axis."""
+        chosen = np.ix_(*part)
+
+        def cut(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {key: np.asarray(array)[chosen] for key, array in arrays.items()}
+
+        return replace(
+            self,
+            axes=tuple(replace(axis, values=axis.values[indices]) for axis, indices in zip(self.axes, part, strict=True)),
+            values=cut(self.values),
+            done=cut(self.done),
+            stderr=cut(self.stderr),
+            examples=cut(self.examples),
+            seconds=None if self.seconds is None else self.seconds[chosen],
+        )
 
     def metric(self, key: str | None = None) -> Metric:
         """The metric stored under `key`; without one, the training loss, or the first loss there is.

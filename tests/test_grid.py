@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.errors import InputError
-from landscape.grid import Grid, axis_values, coarse_to_fine, parse_axis
+from landscape.grid import Grid, axis_values, coarse_to_fine, coarser_axes, parse_axis
 
 
 @given(st.floats(-10, 10), st.floats(-10, 10), st.integers(2, 60))
@@ -112,6 +112,23 @@ def test_each_level_is_a_coarser_axis(n: int, shift: float) -> None:
     for depth in range(level.max()):  # a gap of any level is at most about half of the widest before it
         wide, fine = np.diff(np.flatnonzero(level <= depth)).max(), np.diff(np.flatnonzero(level <= depth + 1)).max()
         assert fine <= (wide + 1) // 2
+
+
+@given(st.integers(1, 200), st.floats(-300, 300))
+def test_the_axes_within_an_axis_keep_its_ends_and_its_point_nearest_to_zero(n: int, shift: float) -> None:
+    axis = np.arange(n) - shift
+    found = [indices.tolist() for indices in coarser_axes(axis)]
+    assert list(range(n)) in found
+    assert len({tuple(indices) for indices in found}) == len(found)
+    for indices in found:
+        assert indices == sorted(set(indices))
+        assert {0, n - 1, int(np.abs(axis).argmin())} <= set(indices)
+
+
+@pytest.mark.parametrize(("coarse", "fine"), [(51, 101), (26, 51), (13, 25), (7, 31)])
+def test_an_axis_made_finer_holds_the_coarser_one(coarse: int, fine: int) -> None:
+    axis = np.linspace(0, 1, fine)
+    assert any(np.allclose(axis[indices], np.linspace(0, 1, coarse)) for indices in coarser_axes(axis) if len(indices) == coarse)
 
 
 def test_a_list_is_neither_a_tuple_nor_coordinates() -> None:

@@ -67,6 +67,89 @@ def test_the_origin_is_the_models_own_value_where_it_is_known() -> None:
     assert math.isnan(aside.origin("test_loss"))
 
 
+def square(n: int, done: np.ndarray) -> Surface:
+    """A plane of n × n points over [-1, 1]², each value, error and count its own."""
+    axis, number = np.linspace(-1, 1, n), np.arange(n * n).reshape(n, n)
+    key = "test_loss"
+    return plane(
+        axes=(Axis("x", axis, {"norm": 2.0}), Axis("y", axis)),
+        metrics={key: Metric("test", "loss", "nat")},
+        values={key: np.where(done, number / 7, np.nan)},
+        done={key: done},
+        stderr={key: number / 1000},
+        examples={"test": number},
+        seconds=number / 10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_done", "shape"),
+    [
+        (9, (3, 3)),
+        (10, (3, 3)),
+        (22, (3, 3)),
+        (24, (5, 3)),
+        (25, (5, 5)),
+        (80, (9, 5)),
+        (81, (9, 9)),
+        (288, (17, 9)),
+        (289, (17, 17)),
+    ],
+)
+def test_the_complete_part_of_a_run_that_ended_early_is_the_finest_grid_it_finished(n_done: int, shape: tuple[int, int]) -> None:
+    done = np.zeros((17, 17), bool)
+    for index in list(square(17, done).grid.indices())[:n_done]:
+        done[index] = True
+    surface = square(17, done)
+    part = surface.complete_part("test_loss")
+    assert part is not None
+    assert part.complete
+    assert [axis.values.tolist() for axis in part.axes] == [np.linspace(-1, 1, n).tolist() for n in shape]
+    whole = np.arange(17 * 17).reshape(17, 17)[:: 16 // (shape[0] - 1), :: 16 // (shape[1] - 1)]
+    assert np.array_equal(part.values["test_loss"], whole / 7)
+    assert np.array_equal(part.stderr["test_loss"], whole / 1000)
+    assert np.array_equal(part.examples["test"], whole)
+    assert part.seconds is not None
+    assert np.array_equal(part.seconds, whole / 10)
+    assert part.axes[0].norm == 2.0
+    assert (part is surface) == (n_done == 289)
+    assert surface.shape == (17, 17)
+
+
+def test_before_its_ends_and_origin_are_measured_a_surface_has_no_complete_part() -> None:
+    done = np.zeros((17, 17), bool)
+    assert square(17, done).complete_part("test_loss") is None
+    done[0:9] = True  # measured in another order: all of one half, so that no grid of the whole is complete
+    assert square(17, done).complete_part("test_loss") is None
+
+
+def test_the_complete_part_may_be_finer_along_one_axis_and_keeps_a_coarser_grid_made_finer() -> None:
+    done = np.zeros((17, 17), bool)
+    done[:, ::8] = True
+    part = square(17, done).complete_part("test_loss")
+    assert part is not None
+    assert part.shape == (17, 3)
+    fine = np.zeros((101, 101), bool)
+    fine[::2, ::2] = True  # was 51 × 51
+    part = square(101, fine).complete_part("test_loss")
+    assert part is not None
+    assert part.shape == (51, 51)
+
+
+def test_a_line_keeps_all_its_draws() -> None:
+    x, seeds = np.linspace(-1, 1, 9), np.arange(4.0)
+    done = np.zeros((9, 4), bool)
+    done[::4], done[:, 1] = True, True
+    line = plane(
+        kind="line", axes=(Axis("x", x), Axis("seed", seeds)), values={"test_loss": np.ones((9, 4))}, done={"test_loss": done}
+    )
+    part = line.complete_part("test_loss")
+    assert part is not None
+    assert (part.shape, part.n_draws) == ((3, 4), 4)
+    done[8, 3] = False
+    assert line.complete_part("test_loss") is None
+
+
 def test_same_examples() -> None:
     counts = np.full((3, 2), 50)
     assert plane(examples={"test": counts}).same_examples("test")
