@@ -17,9 +17,9 @@ from landscape.benchmark.race import race
 from landscape.benchmark.report import Report, environment_of
 from landscape.benchmark.written import HandWritten
 from landscape.checkpoint import Checkpoint, name_of
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError
 from landscape.executors import launched
-from landscape.objective import MODES, PRECISIONS
+from landscape.objective import MODES, Engine
 from landscape.problem import Problem
 from landscape.progress import Progress
 from landscape.sweep.options import check_threads, choose_device, choose_threads
@@ -60,15 +60,14 @@ def run(
     Raises:
         InputError: for input that cannot be used.
     """
-    for word in precision:
-        if word not in PRECISIONS:
-            raise InputError(f'unknown precision "{word}": {nearest(word, PRECISIONS)}')
     if len(set(precision)) != len(precision) or not precision:
         raise InputError("name one precision or several, each once, for instance fp32,bf16")
     if rounds < 1:
         raise InputError(f"{rounds} rounds measure nothing; ask for at least 1")
     before = torch.get_num_threads()
     place = choose_device(device, launched())
+    for word in precision:
+        Engine(place, word)  # refuses what the device does not have
     torch.set_num_threads(choose_threads(None if threads is None else check_threads(threads), launched()))
     try:
         with Progress(quiet) as progress:

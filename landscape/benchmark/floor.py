@@ -104,7 +104,7 @@ def matrix_rate(device: torch.device, precision: str) -> float:
 
 def copy_rate(device: torch.device) -> float:
     """Bytes per second, read and written, of copying a tensor much larger than any cache."""
-    source = torch.ones(2**26 if device.type == "cpu" else 2**28, device=device)
+    source = torch.ones(2**25 if device.type == "cpu" else 2**28, device=device)
     target = torch.empty_like(source)
     return 2 * 4 * source.numel() / _fastest(lambda: target.copy_(source), device)
 

@@ -39,7 +39,7 @@ class Task:
         have it, by the same operations.
         """
         if self._normalization is None:
-            return map_tensors(torch.clone, example)
+            return map_tensors(lambda t: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True), example)
         image, label = example
         pixels = torch.from_numpy(image).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
         mean = torch.as_tensor([value / 255 for value in self._normalization.mean]).view(-1, 1, 1)

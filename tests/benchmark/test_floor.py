@@ -1,0 +1,57 @@
+"""Operations, bytes and rates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from landscape.benchmark.case import pose
+from landscape.benchmark.floor import Cost, copy_rate, cost_of, floor_of, matrix_rate
+from landscape.problem import Problem
+
+CPU = torch.device("cpu")
+
+
+def test_a_perceptron_costs_what_its_layers_say() -> None:
+    n, widths = 30, (5, 7, 3)
+    model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
+    data = {"train": (torch.randn(n, widths[0]), torch.randint(0, 3, (n,)))}
+    cost = cost_of(pose(Problem(model, nn.CrossEntropyLoss(), data), None, None, CPU, 2))
+    assert cost.operations == pytest.approx(n * 2 * (5 * 7 + 7 * 3))  # a multiplication and an addition for each weight
+    assert cost.activations == pytest.approx(n * (7 + 3))  # the ReLU comes with the layer before it
+    assert cost.parameters == 5 * 7 + 7 * 3  # biases stand still
+
+
+def test_a_convolution_costs_its_kernel_at_each_pixel_and_its_norm_nothing() -> None:
+    n = 20
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    data = {"train": (torch.randn(n, 2, 6, 6), torch.randint(0, 3, (n,)))}
+    cost = cost_of(pose(Problem(model, nn.CrossEntropyLoss(), data), None, None, CPU, 2))
+    assert cost.operations == pytest.approx(n * 2 * (2 * 9) * 4 * 36)
+    assert cost.activations == pytest.approx(n * 4 * 36)
+
+
+def test_the_floor_is_operations_over_their_rate_or_bytes_over_theirs() -> None:
+    floor = floor_of(Cost(operations=1e9, activations=1e3, parameters=10), "fp32", CPU)
+    assert floor.operation_seconds == pytest.approx(1e9 / floor.matrix_rate)
+    assert floor.byte_seconds == pytest.approx((4 * 4 * 10 + 2 * 4 * 1e3) / floor.copy_rate)
+    assert floor.seconds == floor.operation_seconds
+    bytes_bind = floor_of(Cost(operations=1.0, activations=1e9, parameters=0), "bf16", CPU)
+    assert bytes_bind.seconds == bytes_bind.byte_seconds == pytest.approx(2 * 2 * 1e9 / bytes_bind.copy_rate)
+
+
+def test_rates_are_of_this_century() -> None:
+    """Between a slow core of 2005 and all GPUs of 2035: a factor of 1,000 or a swapped unit would show."""
+    assert 1e8 < matrix_rate(CPU, "fp32") < 1e17
+    assert 1e8 < copy_rate(CPU) < 1e15
+
+
+def test_the_users_matrix_precision_comes_back() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        matrix_rate(CPU, "fp32")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
