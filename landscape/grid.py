@@ -156,5 +156,5 @@ def coarser_axes(axis: np.ndarray) -> list[np.ndarray]:
     found = [np.flatnonzero(level <= depth) for depth in range(int(level.max()) + 1)]
     common = int(np.gcd.reduce(np.flatnonzero(level == 0)))
     levels = {indices.tobytes() for indices in found}
-    strides = [np.arange(0, len(axis), step) for step in range(2, common) if common % step == 0]
+    strides = [np.arange(0, len(axis), step) for step in range(2, common + 1) if common % step == 0]
     return [*found, *(indices for indices in strides if indices.tobytes() not in levels)]

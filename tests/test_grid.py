@@ -131,6 +131,11 @@ def test_an_axis_made_finer_holds_the_coarser_one(coarse: int, fine: int) -> Non
     assert any(np.allclose(axis[indices], np.linspace(0, 1, coarse)) for indices in coarser_axes(axis) if len(indices) == coarse)
 
 
+def test_an_axis_whose_origin_is_off_the_middle_was_made_finer() -> None:
+    axis = np.linspace(-0.5, 1.5, 9)  # of five points, its origin the second one
+    assert [0, 2, 4, 6, 8] in [indices.tolist() for indices in coarser_axes(axis)]
+
+
 def test_a_list_is_neither_a_tuple_nor_coordinates() -> None:
     with pytest.raises(InputError, match="ndarray"):
         axis_values([0, 1, 2])  # type: ignore[arg-type]  # (start, stop, n), or three coordinates?
