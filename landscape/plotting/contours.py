@@ -31,7 +31,8 @@ def contour(
 ) -> Figure:
     """Labelled contour lines of planes, side by side at the same levels; lines are straight between neighbouring points.
 
-    Cells of the grid with a corner that has no value are marked and hold no line; so is all that lies above `clip`.
+    Of a plane that is not all measured the finest grid that is complete is drawn, and the title says which. Cells of the grid with a
+    corner that has no value are marked and hold no line; so is all that lies above `clip`.
 
     Args:
         surfaces: one plane or several, values `(nx, ny)`.
@@ -66,7 +67,8 @@ def heatmap(
 ) -> Figure:
     """One coloured cell for each point of planes, side by side on one scale of colours: nothing between points is supposed.
 
-    Arguments, marks and errors as for `contour`, but an axis of one point is welcome.
+    For the same reason every measured point of an unfinished plane is drawn, also those beyond the finest complete grid, and the
+    cells not measured are marked. Arguments, marks and errors as for `contour`, but an axis of one point is welcome.
     """
     return _seen_from_above(surfaces, metric, log, clip, names, _draw_heatmap)
 
@@ -79,7 +81,7 @@ def _seen_from_above(
     names: Sequence[str] | None,
     draw: Callable[[Axes, Panel, Scale], None],
 ) -> Figure:
-    panels = gather(surfaces, "surface", metric, log, clip, names)
+    panels = gather(surfaces, metric, log, clip, names, every_point=draw is _draw_heatmap)
     scale = shared_scale([panel.layer.values for panel in panels], log, clip)
     with style():
         figure, all_axes = sheet(len(panels), height=_height(panels), compress=True)

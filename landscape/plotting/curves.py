@@ -50,8 +50,8 @@ def curve(
     """Curves of lines on shared axes: loss above, accuracy below, a colour for each surface, a dash for each split.
 
     Several draws `(nx, n_draws)` are drawn as their median and the band between their quartiles, over the draws measured at each
-    point; a single line has a band of one standard error to each side. A curve breaks where there is no value, and a marker on the
-    panel's edge says why.
+    point; a single line has a band of one standard error to each side. Of a line that is not all measured the points of the finest
+    complete grid are joined. A curve breaks where there is no value, and a marker on the panel's edge says why.
 
     Args:
         surfaces: one line or several, values `(nx,)` or `(nx, n_draws)`.
@@ -95,7 +95,7 @@ def _groups(named: Sequence[tuple[str, Surface]], metric: str | None, log: bool,
 
 
 def _all_series(panels: Sequence[Panel]) -> list[_Series]:
-    surfaces = list(dict.fromkeys(id(panel.surface) for panel in panels))
+    surfaces = list(dict.fromkeys(id(panel.whole) for panel in panels))
     splits = list(dict.fromkeys(panel.metric.split for panel in panels))
     spread = matplotlib.colormaps[COLOUR_MAP](np.linspace(0, 0.92, len(surfaces)))
     palette = _COLOURS if len(surfaces) <= len(_COLOURS) else [to_hex(colour) for colour in spread]
@@ -104,7 +104,7 @@ def _all_series(panels: Sequence[Panel]) -> list[_Series]:
         centre, band, words = _summary(panel)
         measured = np.logical_not(panel.layer.not_measured).reshape(len(centre), -1).any(axis=1)
         layer = sort_values(centre, measured, panel.log, panel.clip)
-        colour, dashes = palette[surfaces.index(id(panel.surface))], _DASHES[splits.index(panel.metric.split) % len(_DASHES)]
+        colour, dashes = palette[surfaces.index(id(panel.whole))], _DASHES[splits.index(panel.metric.split) % len(_DASHES)]
         several.append(_Series(panel, layer, np.where(np.isnan(layer.values), np.nan, band), words, colour, dashes))
     return several
 

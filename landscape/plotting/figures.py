@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from landscape.atomic import check_target, replacing
@@ -39,25 +38,26 @@ def figure(
 ) -> Figure:
     """The figure of the given kind: `curve` for lines; `contour`, `filled`, `heatmap` or `relief` for planes.
 
-    Without a kind lines are curves and planes filled contours; a heatmap where an axis has one point or not all is measured, since
-    contours need neighbours. The other arguments and the errors are those of the functions of these names.
+    Without a kind lines are curves and planes filled contours; a heatmap where an axis has one point or not even its ends and origin
+    are measured, since contours need neighbours. The other arguments and the errors are those of the functions of these names.
 
     Raises:
         InputError: for an unknown kind.
     """
     several = [surfaces] if isinstance(surfaces, Surface) else list(surfaces)
     if kind is None:
-        kind = _fitting_kind(several)
+        kind = _fitting_kind(several, metric)
     if kind not in KINDS:
         raise InputError(f'unknown kind of figure "{kind}": {nearest(kind, KINDS)}')
     return KINDS[kind](several, metric=metric, log=log, clip=clip, names=names)
 
 
-def _fitting_kind(surfaces: Sequence[Surface]) -> str:
+def _fitting_kind(surfaces: Sequence[Surface], metric: str | None) -> str:
     if all(surface.kind == "line" for surface in surfaces):
         return "curve"
-    whole = all(min(surface.shape) > 1 and all(np.all(done) for done in surface.done.values()) for surface in surfaces)
-    return "filled" if whole else "heatmap"
+    key = metric if metric is not None else surfaces[0].metric().key
+    parts = [surface.complete_part(key) if key in surface.metrics else None for surface in surfaces]
+    return "filled" if all(part is not None and min(part.shape) > 1 for part in parts) else "heatmap"
 
 
 def save(figure: Figure, path: str | Path) -> Path:

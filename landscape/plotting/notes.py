@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.plotting.caveats import describe_examples, describe_precision, is_approximate, relative_error
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label
 from landscape.surface import Surface
@@ -33,8 +34,10 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
         axes = [axis_label(axis).replace("\n", " ") for axis in own[0].surface.axes if directions and axis.label != axis.name]
         notes = [
             *axes,
-            *map(_examples, own),
+            *(panel.left_out for panel in own),
+            *(describe_examples(panel.surface, panel.metric.split) for panel in own),
             _errors(own),
+            describe_precision(own[0].whole),
             *_left_out(own),
             *_outside(own[0].surface),
         ]
@@ -43,29 +46,18 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
     return [note if len(holders) == len(names) else f"{', '.join(holders)}: {note}" for note, holders in owners.items()]
 
 
-def _examples(panel: Panel) -> str:
-    """How many examples each point was measured on, unless it was the whole split."""
-    surface, split = panel.surface, panel.metric.split
-    data = surface.data.get(split, {})
-    size, used = int(data.get("size", 0)), int(data.get("used", 0))
-    of = f"of {size:,} {split} examples" if size else f"{split} examples"
-    tolerance = float(surface.attributes.get("tolerance", 0.0) or 0.0)
-    if tolerance > 0:
-        counts = np.asarray(surface.examples.get(split, []))
-        counts = counts[counts > 0]
-        spread = f"{counts.min():,} to {counts.max():,} " if counts.size else "as many as that takes "
-        return f"each point measured to a standard error of {tolerance:g}, on {spread}{of}"
-    order = str(data.get("order", ""))
-    return f"measured on {used:,} {of}{f' ({order})' if order else ''}" if 0 < used < size else ""
-
-
 def _errors(panels: Sequence[Panel]) -> str:
-    """The largest standard errors of what is drawn of one surface."""
+    """The largest standard errors of what is drawn of one surface: in the metric's unit, or relative where exactness was traded."""
     largest = []
     for panel in panels:
+        shown = np.isfinite(panel.layer.values) & ~panel.layer.clipped
+        if is_approximate(panel.whole):
+            relative = relative_error(panel.surface, panel.metric, shown)
+            largest += [f"{100 * relative:.2g} % of the value ({_what(panel)})"] if relative > 0 else []
+            continue
         stderr = np.asarray(panel.surface.stderr.get(panel.metric.key, []))
         if stderr.shape == panel.layer.values.shape:
-            drawn = stderr[np.isfinite(panel.layer.values) & ~panel.layer.clipped & np.isfinite(stderr)]
+            drawn = stderr[shown & np.isfinite(stderr)]
             if drawn.size and drawn.max() > 0:
                 largest.append(f"{drawn.max():.2g} ({_what(panel)})")
     cut = " of what is not cut off" if any(panel.layer.clipped.any() for panel in panels) else ""

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from landscape.errors import InputError, nearest
+from landscape.plotting.caveats import describe_left_out, describe_resolution
 from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, measured_layer
 from landscape.surface import Axis, Metric, Surface
 
@@ -69,10 +70,14 @@ class Sheet(Figure):
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One metric of one surface under the name it is shown by, and the kind of scale it is drawn on."""
+    """One metric of one surface under the name it is shown by, and the kind of scale it is drawn on.
+
+    Of a surface that is not all measured, `surface` is the part that is drawn: its complete part where there is one.
+    """
 
     name: str
     surface: Surface
+    whole: Surface
     metric: Metric
     log: bool
     clip: float | None
@@ -85,9 +90,16 @@ class Panel:
     @property
     def share_measured(self) -> str:
         """How much of the metric is measured, in words; empty when all is."""
+        if self.surface.shape != self.whole.shape:
+            return describe_resolution(self.whole, self.surface)
         measured = ~self.layer.not_measured
         percent = 100 * measured.mean()
         return "" if measured.all() else f"incomplete: {'< 1' if 0 < percent < 1 else math.floor(percent)} % measured"
+
+    @property
+    def left_out(self) -> str:
+        """How many measured points are not drawn because their neighbours are missing, in words; empty when all are."""
+        return describe_left_out(self.whole, self.surface, self.metric.key)
 
     @property
     def title(self) -> str:
@@ -96,27 +108,33 @@ class Panel:
 
 
 def gather(
-    surfaces: Surface | Sequence[Surface], kind: str, metric: str | None, log: bool, clip: float | None, names: Sequence[str] | None
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None,
+    log: bool,
+    clip: float | None,
+    names: Sequence[str] | None,
+    every_point: bool = False,
 ) -> list[Panel]:
-    """One panel for each surface, all of one kind and showing one metric.
+    """One panel for each plane, all showing one metric: of its complete part, or with `every_point` of all that is measured.
 
     Raises:
-        InputError: for no surfaces, surfaces of another kind than `kind`, or without the metric.
+        InputError: for no surfaces, lines, or surfaces without the metric.
     """
-    named = name_all(surfaces, kind, names)
+    named = name_all(surfaces, "surface", names)
     key = metric if metric is not None else named[0][1].metric().key
-    return [make_panel(name, surface, key, log, clip) for name, surface in named]
+    return [make_panel(name, surface, key, log, clip, every_point) for name, surface in named]
 
 
-def make_panel(name: str, surface: Surface, key: str, log: bool, clip: float | None) -> Panel:
-    """The panel of the metric stored under `key`.
+def make_panel(name: str, surface: Surface, key: str, log: bool, clip: float | None, every_point: bool = False) -> Panel:
+    """The panel of the metric stored under `key`, of the surface's complete part or of every point.
 
     Raises:
         InputError: when the surface does not hold it.
     """
     if key not in surface.metrics:
         raise InputError(f'{name or "this surface"}: no metric "{key}": {nearest(key, surface.metrics)}')
-    return Panel(name, surface, surface.metrics[key], log, clip)
+    part = None if every_point else surface.complete_part(key)
+    return Panel(name, part or surface, surface, surface.metrics[key], log, clip)
 
 
 def name_all(surfaces: Surface | Sequence[Surface], kind: str, names: Sequence[str] | None) -> list[tuple[str, Surface]]:

@@ -50,7 +50,8 @@ def relief(
     The form of figure 1 of Li et al. 2018. The colour is the value's; light only darkens it. Nothing is cut by default, so that a
     single cliff can flatten all the rest: then pass `log=True`, or as `clip` the highest loss of interest (for a classifier some
     multiple of log(n_classes), the loss of a guess). What lies above the clip becomes a grey, flat top, cut along the contour at
-    that height; cells with a corner that has no value are holes, and their shadow on the floor is marked.
+    that height; cells with a corner that has no value are holes, and their shadow on the floor is marked. Of a plane that is not all
+    measured the finest grid that is complete is drawn, and the title says which.
 
     Args:
         surfaces: one plane or several, values `(nx, ny)`.
@@ -62,7 +63,7 @@ def relief(
     Raises:
         InputError: for lines, an axis of one point, a missing metric, or a clip that leaves nothing.
     """
-    panels = gather(surfaces, "surface", metric, log, clip, names)
+    panels = gather(surfaces, metric, log, clip, names)
     for panel in panels:
         if min(panel.surface.shape) < 2:
             raise InputError(f"{panel.name or 'this plane'} has an axis of one point, which makes no relief; draw it as heatmap")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from landscape.errors import InputError
+from landscape.grid import Grid
 from landscape.plotting import contour, filled, heatmap
 from landscape.surface import Point, Surface
 
@@ -103,12 +105,12 @@ def test_descending_axes_give_the_same_picture(plane: Plane, draw_it: Callable[.
 
 
 def holed(plane: Plane) -> Surface:
-    """A 7 × 6 plane with one point of each kind: not measured, NaN, infinite, negative, and above any clip."""
+    """A 7 × 6 plane with one point of each kind: not measured (a corner), NaN, infinite, negative, and above any clip."""
     x, y = np.arange(7.0), np.arange(6.0)
     loss = np.add.outer(x, y) + 1.0
-    loss[1, 1], loss[3, 4], loss[5, 1], loss[1, 4], loss[5, 4] = np.nan, np.nan, np.inf, -2.0, 1e35
+    loss[0, 0], loss[3, 4], loss[5, 1], loss[1, 4], loss[5, 4] = np.nan, np.nan, np.inf, -2.0, 1e35
     done = np.ones(loss.shape, bool)
-    done[1, 1] = False
+    done[0, 0] = False  # no coarser grid of the whole is complete either
     return plane(x, y, loss, done=done, points=())
 
 
@@ -116,7 +118,7 @@ def holed(plane: Plane) -> Surface:
 def test_each_hole_bears_its_own_mark_and_no_colour(plane: Plane, draw_it: Callable[..., Figure]) -> None:
     figure = draw_it(holed(plane), log=True, clip=20.0)
     axes = panels_of(figure)[0]
-    where = {"not_measured": [(1, 1)], "not_finite": [(3, 4), (5, 1)], "not_positive": [(1, 4)], "clipped": [(5, 4)]}
+    where = {"not_measured": [(0, 0)], "not_finite": [(3, 4), (5, 1)], "not_positive": [(1, 4)], "clipped": [(5, 4)]}
     for name, places in where.items():
         for other, theirs in where.items():
             for x, y in theirs:
@@ -125,10 +127,10 @@ def test_each_hole_bears_its_own_mark_and_no_colour(plane: Plane, draw_it: Calla
         assert not marked(axes, name, 3.0, 2.0)
     if draw_it is heatmap:
         mask = np.ma.getmaskarray(only(axes, QuadMesh).get_array())
-        assert sorted(zip(*np.nonzero(mask.T), strict=True)) == [(1, 1), (1, 4), (3, 4), (5, 1)]
+        assert sorted(zip(*np.nonzero(mask.T), strict=True)) == [(0, 0), (1, 4), (3, 4), (5, 1)]
     else:
         drawn = [path for a in axes.get_children() if isinstance(a, ContourSet) and a.filled for path in a.get_paths()]
-        for i, j in [(1, 1), (3, 4), (5, 1), (1, 4)]:  # nothing is drawn in the four cells around a hole
+        for i, j in [(0, 0), (3, 4), (5, 1), (1, 4)]:  # nothing is drawn in the four cells around a hole
             assert not any(
                 path.contains_point((i + dx, j + dy)) for path in drawn for dx in (-0.8, -0.3, 0.3, 0.8) for dy in (-0.8, 0.8)
             )
@@ -145,6 +147,53 @@ def test_each_hole_bears_its_own_mark_and_no_colour(plane: Plane, draw_it: Calla
     ):
         assert phrase in words
     draw(figure)
+
+
+def unfinished(plane: Plane, n_done: int, n: int = 17, **rest: Any) -> Surface:
+    """The first `n_done` points of a run over n × n points; the last of them, which no coarser grid holds, is far off the scale."""
+    axis = np.linspace(-1, 1, n)
+    loss = 1 + np.add.outer(axis**2, 2 * axis**2)
+    done = np.zeros((n, n), bool)
+    for index in itertools.islice(Grid((axis, axis)).indices(), n_done):
+        done[index] = True
+    loss[index] = 1e6
+    return plane(axis, axis, np.where(done, loss, np.nan), done=done, **rest)
+
+
+@pytest.mark.parametrize("draw_it", [contour, filled])
+def test_an_unfinished_plane_is_drawn_at_the_resolution_it_has(plane: Plane, draw_it: Callable[..., Figure]) -> None:
+    figure, coarse = (
+        draw_it(unfinished(plane, 100)),
+        draw_it(plane(*[np.linspace(-1, 1, 9)] * 2, lambda x, y: 1 + x * x + 2 * y * y)),
+    )
+    drawn, expected = ([a for a in panels_of(one)[0].get_children() if isinstance(a, ContourSet)] for one in (figure, coarse))
+    assert len(drawn) == len(expected) > 0
+    for one, other in zip(drawn, expected, strict=True):
+        assert one.levels.tolist() == other.levels.tolist()
+        if draw_it is filled:  # the lines of `contour` are open where their labels stand
+            assert [path.vertices.tolist() for path in one.get_paths()] == [path.vertices.tolist() for path in other.get_paths()]
+    assert not panels_of(figure)[0].patches
+    words = texts(figure)
+    assert "a plane\n9 × 9 of 17 × 17 points measured so far" in words
+    assert "19 further measured points are not drawn" in words  # 100 - 81
+    draw(figure)
+
+
+def test_the_heatmap_of_an_unfinished_plane_has_every_measured_point(plane: Plane) -> None:
+    surface = unfinished(plane, 100)
+    figure = heatmap(surface)
+    mask = np.ma.getmaskarray(only(panels_of(figure)[0], QuadMesh).get_array()).T
+    assert np.array_equal(~mask, surface.done["train_loss"])
+    assert "incomplete: 34 % measured" in texts(figure)
+    assert "not drawn" not in texts(figure)
+
+
+def test_each_plane_has_its_own_resolution(plane: Plane) -> None:
+    several = [unfinished(plane, 81, name="early"), unfinished(plane, 289, name="late")]
+    assert [axes.get_title() for axes in panels_of(filled(several, clip=10.0))] == [
+        "early\n9 × 9 of 17 × 17 points measured so far",
+        "late",
+    ]
 
 
 @pytest.mark.parametrize("draw_it", [contour, filled])

@@ -104,6 +104,21 @@ def test_a_single_line_has_a_band_of_one_standard_error(line: Line) -> None:
     assert not artists(curve(line(X, train_loss=X**2, stderr={"train_loss": 0 * X})).axes[0], "band")
 
 
+def test_an_unfinished_line_joins_the_points_of_its_resolution(line: Line) -> None:
+    done = np.zeros(9, bool)
+    done[::2] = done[1] = True
+    loss, accuracy = X**2 + 1, 1 - X**2 / 2
+    figure = curve(line(X, train_loss=loss, train_accuracy=accuracy, done=done))
+    for axes, values in zip(figure.axes, (loss, accuracy), strict=True):
+        (one,) = drawn_lines(axes)
+        assert one.get_xdata().tolist() == X[::2].tolist()
+        assert one.get_ydata().tolist() == values[::2].tolist()
+        assert not artists(axes, "not_measured")
+    assert drawn_lines(figure.axes[0])[0].get_color() == drawn_lines(figure.axes[1])[0].get_color()
+    assert "5 of 9 points measured so far" in words(figure)
+    assert "1 further measured point is not drawn" in words(figure)
+
+
 def holed() -> np.ndarray:
     values = X**2 + 1
     values[2], values[4], values[5], values[7] = np.nan, np.inf, -1.0, 1e35

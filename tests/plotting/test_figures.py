@@ -45,7 +45,11 @@ def test_the_kind_that_fits_is_chosen(plane: Make, line: Make) -> None:
     assert kind_of(figure(plane([0.0], X, lambda x, y: 1 + x + y))) == "heatmap"
     half = np.ones((5, 5), bool)
     half[3:] = False
-    assert kind_of(figure(bowl(plane, done=half))) == "heatmap"  # coarse to fine: no cell may have its four corners yet
+    assert kind_of(figure(bowl(plane, done=half))) == "heatmap"  # no grid of the whole is complete
+    coarse = np.zeros((5, 5), bool)
+    coarse[::2, ::2] = True
+    assert kind_of(figure(bowl(plane, done=coarse))) == "filled"
+    assert kind_of(figure([bowl(plane, done=coarse), bowl(plane, done=half)])) == "heatmap"
 
 
 @pytest.mark.parametrize(
@@ -88,9 +92,31 @@ def test_the_notes_say_what_was_measured_on_what(plane: Make) -> None:
     note = figure([part, adaptive], clip=10.0).get_supxlabel()
     assert "part: measured on 1,000 of 50,000 train examples (first)" in note
     assert "part: largest standard error of what is not cut off: 0.031 (train loss)" in note
-    assert "adaptive: each point measured to a standard error of 0.01, on 128 to 4,096 of 50,000 train examples" in note
+    assert (
+        "adaptive: each point measured until its loss had a standard error of 1 %, on 128 to 4,096 of 50,000 train examples" in note
+    )
     whole = bowl(plane, data={"train": {"size": 600, "used": 600}}, stderr={"train_loss": 0 * error})
     assert figure(whole).get_supxlabel() == ""
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "filled", "relief"])
+def test_the_notes_say_how_far_values_may_be_from_the_exact_ones(plane: Make, kind: str) -> None:
+    """The standard error as a share of the value, largest where the value is smallest; and what the audit found."""
+    loss = 1 + np.add.outer(X * X, X * X)
+    data, examples = {"train": {"size": 50000, "used": 50000, "order": "all"}}, {"train": np.full((5, 5), 50000)}
+    how = {"data": data, "examples": examples}
+    tolerant = bowl(plane, name="tolerant", attributes={"tolerance": 0.02}, stderr={"train_loss": 0.01 * np.sqrt(loss)}, **how)
+    lossy = bowl(
+        plane, name="lossy", attributes={"precision": "bf16"}, checks={"audit_points": 17, "audit_relative": 0.00131}, **how
+    )
+    note = " ".join(figure([tolerant, lossy], kind=kind).get_supxlabel().split())
+    assert "tolerant: each point measured until its loss had a standard error of 2 %, on 50,000 of 50,000 train examples" in note
+    assert "tolerant: largest standard error: 1 % of the value (train loss)" in note  # 0.01 / √loss, at the loss of 1
+    assert "lossy: measured on 50,000 of 50,000 train examples" in note
+    assert "lossy: computed in bf16; at 17 points computed in fp32 too, values are at most 0.13 % apart" in note
+    assert "not audited" in figure(bowl(plane, attributes={"precision": "tf32"})).get_supxlabel()
+    exact = bowl(plane, attributes={"precision": "fp32", "tolerance": 0.0}, checks={"audit_points": 0}, **how)
+    assert figure(exact, kind="heatmap").get_supxlabel() == ""
 
 
 def test_a_note_that_holds_for_all_is_said_once(plane: Make) -> None:

@@ -114,12 +114,12 @@ def test_the_colour_is_the_values_and_light_only_darkens_it(plane: Plane) -> Non
 
 def test_cells_without_a_value_are_holes_with_a_marked_shadow(plane: Plane) -> None:
     loss = np.add.outer(np.arange(6.0), np.arange(5.0)) + 1
-    loss[1, 1], loss[4, 3], loss[4, 0] = np.nan, np.nan, -1.0
+    loss[0, 0], loss[4, 3], loss[4, 0] = np.nan, np.nan, -1.0
     done = np.ones(loss.shape, bool)
-    done[1, 1] = False
+    done[0, 0] = False  # a corner: no coarser grid of the whole is complete either
     figure = relief(plane(np.arange(6.0), np.arange(5.0), loss, done=done, points=()), log=True)
     axes = panels_of(figure)[0]
-    for i, j, name in ((1, 1, "not_measured"), (4, 3, "not_finite"), (4, 0, "not_positive")):
+    for i, j, name in ((0, 0, "not_measured"), (4, 3, "not_finite"), (4, 0, "not_positive")):
         for polygon in polygons(axes):  # no face covers a cell at the hole
             inside = (abs(polygon[:, 0].mean() - i) < 1) & (abs(polygon[:, 1].mean() - j) < 1)
             assert not inside
@@ -129,6 +129,20 @@ def test_cells_without_a_value_are_holes_with_a_marked_shadow(plane: Plane) -> N
         assert (shadow[:, 2] == axes.get_zlim()[0]).all()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["not measured", "NaN or infinite", "≤ 0, no logarithm"]
+    draw(figure)
+
+
+def test_an_unfinished_plane_is_a_relief_at_the_resolution_it_has(plane: Plane) -> None:
+    x = np.linspace(-1, 1, 9)
+    done = np.zeros((9, 9), bool)
+    done[::2, ::2] = done[1, 1] = True
+    figure = relief(plane(x, x, lambda x, y: 1 + x * x + y * y, done=done))
+    axes = panels_of(figure)[0]
+    whole = panels_of(relief(plane(x[::2], x[::2], lambda x, y: 1 + x * x + y * y)))[0]
+    assert [polygon.tolist() for polygon in polygons(axes)] == [polygon.tolist() for polygon in polygons(whole)]
+    assert axes.get_title() == "a plane\n5 × 5 of 9 × 9 points measured so far"
+    assert "1 further measured point is not drawn" in figure.get_supxlabel()
+    assert not figure.legends
     draw(figure)
 
 
