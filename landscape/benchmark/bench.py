@@ -10,7 +10,7 @@ import torch
 from landscape.benchmark.case import Case, pose
 from landscape.benchmark.contender import Contender
 from landscape.benchmark.engines import EngineRun
-from landscape.benchmark.floor import cost_of, floor_of
+from landscape.benchmark.floor import cost_of, measure_rates
 from landscape.benchmark.original import Forward, Original
 from landscape.benchmark.peers import PEERS
 from landscape.benchmark.race import race
@@ -73,11 +73,13 @@ def run(
         with Progress(quiet) as progress:
             machine = environment_of(place)
             case = pose(problem, start, MOST_EXAMPLES if examples is None else examples, place, _POINTS)
+            words = dict.fromkeys(("fp32", *precision))  # in this order, each once
+            rates = measure_rates(place, words)
             results, absent = race(case, _entries(precision), rounds, _TURN, progress)
-            cost = cost_of(case)
-            floors = {word: floor_of(cost, word, place) for word in dict.fromkeys(("fp32", *precision))}
+            cost, rates = cost_of(case), rates.best(measure_rates(place, words))
     finally:
         torch.set_num_threads(before)
+    floors = {word: rates.floor(cost, word) for word in words}
     title = name_of(start, "given weights") if start is not None else "untrained"
     return Report(problem.name, title, case.sample.size, case.sample.population, machine, cost, floors, results, absent)
 

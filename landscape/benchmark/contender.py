@@ -20,12 +20,14 @@ class Contender(ABC):
         note: what it does, in a few words.
         precision: the arithmetic of its model.
         compiles: whether its first call is much longer than the others.
+        block: how many points it computes at once; fewer take as long.
     """
 
     name: str
     note: str
     precision = "fp32"
     compiles = False
+    block = 1
 
     def __init__(self, case: Case) -> None:
         self.case = case

@@ -23,6 +23,7 @@ class EngineRun(Contender):
         self.compiles = mode == "compiled"
         self._objective = Objective(case.problem, case.subspace, [case.sample], Engine(case.device, precision, mode=mode))
         engine = self._objective.engine
+        self.block = engine.lanes if mode == "batched" else 1
         lanes = f", {engine.lanes} points at once" if mode == "batched" else ""
         self.note = f"Engine(mode={mode!r}, precision={precision!r}), batch {engine.batch_size}{lanes}"
         self._key = f"{case.sample.split}_loss"

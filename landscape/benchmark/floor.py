@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from landscape.benchmark.case import Case
 from landscape.problem.data import map_tensors
 
-__all__ = ["Cost", "Floor", "copy_rate", "cost_of", "floor_of", "matrix_rate"]
+__all__ = ["Cost", "Floor", "Rates", "cost_of", "measure_rates"]
 
 _TRIAL = 0.15  # seconds a rate is measured for
+_BYTES = {"fp64": 8, "bf16": 2}  # of a number
 _COUNTED = 8  # examples in the batch that is counted
 # Layers that can be computed while the output of the one before them is being written, and so need no pass over memory.
 _FREE = (
@@ -37,8 +38,9 @@ class Cost:
 class Floor:
     """The least seconds a point takes if the machine did nothing else than its best at matrix products, or at copying.
 
-    Operations bind a machine that keeps activations in its caches, bytes one that does not; the floor is the greater of both, and
-    a processor whose caches hold a whole batch may get below the second.
+    Operations bind a machine that keeps activations in its caches, bytes one that does not; the floor is the greater of both. A
+    processor whose caches hold a whole batch may get below the second, and a convolution by fewer operations than counted (Winograd)
+    below the first.
     """
 
     precision: str
@@ -51,6 +53,33 @@ class Floor:
     def seconds(self) -> float:
         """The greater of both."""
         return max(self.operation_seconds, self.byte_seconds)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device does at its best."""
+
+    matrix: Mapping[str, float]  # precision -> operations/s
+    copy: float  # bytes/s, read and written
+
+    def best(self, other: Rates) -> Rates:
+        """The better of two measurements: others on the machine can only have slowed one down."""
+        return Rates({word: max(rate, other.matrix[word]) for word, rate in self.matrix.items()}, max(self.copy, other.copy))
+
+    def floor(self, cost: Cost, precision: str) -> Floor:
+        """The floor of a point in some precision.
+
+        Weights: origin and two directions are read and the sum is written, 4 bytes a number. Activations: each layer's output is
+        written once and read once; a normalization or activation behind it comes for nothing.
+        """
+        n_bytes = 4 * 4 * cost.parameters + 2 * _BYTES.get(precision, 4) * cost.activations
+        matrix = self.matrix[precision]
+        return Floor(precision, matrix, self.copy, cost.operations / matrix, n_bytes / self.copy)
+
+
+def measure_rates(device: torch.device, precision: Iterable[str]) -> Rates:
+    """Measure a device's rates, a second or so."""
+    return Rates({word: _matrix_rate(device, word) for word in precision}, _copy_rate(device))
 
 
 def cost_of(case: Case) -> Cost:
@@ -74,19 +103,7 @@ def cost_of(case: Case) -> Cost:
     return Cost(counter.get_total_flops() * share, sum(sizes) * share, moved)
 
 
-def floor_of(cost: Cost, precision: str, device: torch.device) -> Floor:
-    """The floor of a point in some precision on a device, from rates measured now.
-
-    Weights: origin and two directions are read and the sum is written, 4 bytes a number. Activations: each layer's output is
-    written once and read once; a normalization or activation behind it comes for nothing.
-    """
-    matrix, copies = matrix_rate(device, precision), copy_rate(device)
-    width = {"fp64": 8, "bf16": 2}.get(precision, 4)
-    n_bytes = 4 * 4 * cost.parameters + 2 * width * cost.activations
-    return Floor(precision, matrix, copies, cost.operations / matrix, n_bytes / copies)
-
-
-def matrix_rate(device: torch.device, precision: str) -> float:
+def _matrix_rate(device: torch.device, precision: str) -> float:
     """Operations per second of a square matrix product, the best of a few sizes."""
     dtype = {"fp64": torch.float64, "bf16": torch.bfloat16}.get(precision, torch.float32)
     before = torch.get_float32_matmul_precision()
@@ -102,7 +119,7 @@ def matrix_rate(device: torch.device, precision: str) -> float:
         torch.set_float32_matmul_precision(before)
 
 
-def copy_rate(device: torch.device) -> float:
+def _copy_rate(device: torch.device) -> float:
     """Bytes per second, read and written, of copying a tensor much larger than any cache."""
     source = torch.ones(2**25 if device.type == "cpu" else 2**28, device=device)
     target = torch.empty_like(source)

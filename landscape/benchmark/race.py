@@ -15,6 +15,7 @@ from landscape.progress import Progress
 __all__ = ["Result", "race"]
 
 _FEWEST = 2  # points: landscaper's noise needs a second one
+_PATIENCE = 10.0  # seconds
 _SHORT = 2.0  # seconds; a longer first call is taken for a usual one, unless it compiles
 
 
@@ -59,7 +60,8 @@ def race(
         case: what they measure.
         entries: name and constructor of each.
         rounds: how many turns each has.
-        turn: seconds of a turn; it decides how many points of the line each measures, two at least.
+        turn: seconds of a turn; it decides how many points of the line each measures, two and a block at least. Who needs more than
+            ten seconds for that, and more for a point than the first contender, is left out with that word.
         progress: told what is going on.
 
     Returns:
@@ -67,15 +69,22 @@ def race(
     """
     entrants: list[_Entrant] = []
     absent: dict[str, str] = {}
+    slowest = 0.0  # seconds a point of the first contender
     progress.start((len(entries) + 1) * (rounds + 2), unit="turns")
     for name, build in entries:
         progress.advance(text=f"preparing {name}")
         try:
-            entrants.append(_prepared(case, build, turn))
+            entrant, usual = _prepared(case, build, turn)
         except ImportError as error:
             absent[name] = f"not installed ({error.name or error}); pip install {name}"
         except Exception as error:  # what others wrote may fail in any way, and ours is to be told too
             absent[name] = str(error) if isinstance(error, LandscapeError) else _first_line(error)
+        else:
+            slowest = slowest or usual
+            if usual > slowest and usual * entrant.n_points > _PATIENCE:
+                absent[name] = f"left out, it is slow: {1e3 * usual:,.0f} ms a point when it was tried"
+            else:
+                entrants.append(entrant)
     for number in range(rounds):
         for entrant in entrants:
             progress.advance(text=f"round {number + 1} of {rounds}: {entrant.contender.name}")
@@ -90,25 +99,28 @@ def race(
     return results, absent
 
 
-def _prepared(case: Case, build: Callable[[Case], Contender], turn: float) -> _Entrant:
-    """Build a contender, warm it up, and see how many points it can measure in a turn."""
+def _prepared(case: Case, build: Callable[[Case], Contender], turn: float) -> tuple[_Entrant, float]:
+    """Build a contender, warm it up, and see how many points it can measure in a turn; also its usual seconds a point."""
     began = time.perf_counter()
     contender = build(case)
-    start = time.perf_counter()
-    contender(_FEWEST)
-    seconds = [time.perf_counter() - start]
+    fewest = max(_FEWEST, contender.block)
+    seconds = [_timed(contender, fewest)]
     first = time.perf_counter() - began
     if contender.compiles or seconds[0] < _SHORT:
         seconds.clear()
         while not seconds or (sum(seconds) < turn / 2 and len(seconds) < 10):
-            start = time.perf_counter()
-            contender(_FEWEST)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(_timed(contender, fewest))
     usual = min(seconds)
-    n_points = max(_FEWEST, min(case.n_points, int(_FEWEST * turn / usual)))
-    if n_points > _FEWEST:
-        contender(n_points)  # a block of another size may have to be prepared too
-    return _Entrant(contender, max(0.0, first - usual), n_points)
+    n_points = max(fewest, min(case.n_points, int(fewest * turn / usual)) // contender.block * contender.block)
+    if n_points > fewest:
+        contender(n_points)  # a call of another size may have to be prepared too
+    return _Entrant(contender, max(0.0, first - usual), n_points), usual / fewest
+
+
+def _timed(contender: Contender, n_points: int) -> float:
+    began = time.perf_counter()
+    contender(n_points)
+    return time.perf_counter() - began
 
 
 def _result(entrant: _Entrant) -> Result:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from landscape.benchmark.case import pose
-from landscape.benchmark.floor import Cost, copy_rate, cost_of, floor_of, matrix_rate
+from landscape.benchmark.floor import Cost, Rates, cost_of, measure_rates
 from landscape.problem import Problem
 
 CPU = torch.device("cpu")
@@ -33,25 +33,29 @@ def test_a_convolution_costs_its_kernel_at_each_pixel_and_its_norm_nothing() -> 
 
 
 def test_the_floor_is_operations_over_their_rate_or_bytes_over_theirs() -> None:
-    floor = floor_of(Cost(operations=1e9, activations=1e3, parameters=10), "fp32", CPU)
-    assert floor.operation_seconds == pytest.approx(1e9 / floor.matrix_rate)
-    assert floor.byte_seconds == pytest.approx((4 * 4 * 10 + 2 * 4 * 1e3) / floor.copy_rate)
+    rates = Rates({"fp32": 1e9, "bf16": 4e9}, copy=1e8)
+    floor = rates.floor(Cost(operations=1e9, activations=1e3, parameters=10), "fp32")
+    assert floor.operation_seconds == pytest.approx(1.0)
+    assert floor.byte_seconds == pytest.approx((4 * 4 * 10 + 2 * 4 * 1e3) / 1e8)
     assert floor.seconds == floor.operation_seconds
-    bytes_bind = floor_of(Cost(operations=1.0, activations=1e9, parameters=0), "bf16", CPU)
-    assert bytes_bind.seconds == bytes_bind.byte_seconds == pytest.approx(2 * 2 * 1e9 / bytes_bind.copy_rate)
+    bytes_bind = rates.floor(Cost(operations=4e9, activations=1e9, parameters=0), "bf16")
+    assert bytes_bind.operation_seconds == pytest.approx(1.0)
+    assert bytes_bind.seconds == bytes_bind.byte_seconds == pytest.approx(2 * 2 * 1e9 / 1e8)
 
 
-def test_rates_are_of_this_century() -> None:
+def test_the_better_of_two_measurements_counts() -> None:
+    first, second = Rates({"fp32": 3.0, "bf16": 4.0}, 9.0), Rates({"fp32": 5.0, "bf16": 2.0}, 7.0)
+    assert first.best(second) == Rates({"fp32": 5.0, "bf16": 4.0}, 9.0)
+
+
+def test_rates_are_of_this_century_and_the_users_matrix_precision_comes_back() -> None:
     """Between a slow core of 2005 and all GPUs of 2035: a factor of 1,000 or a swapped unit would show."""
-    assert 1e8 < matrix_rate(CPU, "fp32") < 1e17
-    assert 1e8 < copy_rate(CPU) < 1e15
-
-
-def test_the_users_matrix_precision_comes_back() -> None:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        matrix_rate(CPU, "fp32")
+        rates = measure_rates(CPU, ["fp32"])
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+    assert 1e8 < rates.matrix["fp32"] < 1e17
+    assert 1e8 < rates.copy < 1e15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import torch
@@ -58,6 +59,30 @@ def test_a_turn_has_as_many_points_as_fit_and_two_at_least(case: Case) -> None:
     assert short.n_points == 2
     (long,), _ = race(case, [("a", scripted("a", []))], 1, 0.2, Progress(quiet=True))
     assert long.n_points == case.n_points
+
+
+def test_a_block_is_never_cut(case: Case) -> None:
+    blocked = scripted("a", [])
+    blocked.block = 3
+    for turn in (0.0, 0.2):
+        (each,), _ = race(case, [("a", blocked)], 1, turn, Progress(quiet=True))
+        assert each.n_points == 3  # of 4
+
+
+def test_who_is_slower_than_the_first_and_takes_long_is_left_out(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.benchmark.race._PATIENCE", 0.0)
+
+    class Slow(scripted("slow", [])):  # type: ignore[misc]
+        def __call__(self, n_points: int) -> list[float]:
+            time.sleep(0.05)
+            return super().__call__(n_points)
+
+    results, absent = race(case, [("a", scripted("a", [])), ("slow", Slow)], 1, TURN, Progress(quiet=True))
+    assert [each.name for each in results] == ["a"]
+    assert absent["slow"].startswith("left out")
+    results, absent = race(case, [("slow", Slow), ("a", scripted("a", []))], 1, TURN, Progress(quiet=True))
+    assert len(results) == 2  # the first is what the others are compared with
+    assert not absent
 
 
 def test_deviations_are_measured(case: Case) -> None:

@@ -1,0 +1,271 @@
+"""Measures what results/benchmarks holds, part by part, and draws its figure from the parts that are there.
+
+    scripts/benchmark mlp                                           the perceptron on digits, fp32; needs no data; a minute
+    scripts/benchmark resnet56-fp32 --data-dir DIR --checkpoint FILE   ResNet-56 on CIFAR-10
+    scripts/benchmark resnet56-bf16 --data-dir DIR --checkpoint FILE
+    scripts/benchmark tolerance-fp32 --data-dir DIR --checkpoint FILE   13 x 13 points, 10,000 images, tolerance 2 %
+    scripts/benchmark tolerance-bf16 --data-dir DIR --checkpoint FILE
+    scripts/benchmark scaling [--data-dir DIR]                      time against examples and points
+    scripts/benchmark figure                                        figure.png from the JSON files
+
+Without a part: all of them, those that need CIFAR-10 only with --data-dir. Run it with nothing else on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import landscape
+from landscape import benchmark
+from landscape.atomic import replacing
+from landscape.benchmark.case import pose
+from landscape.benchmark.original import Original
+from landscape.benchmark.report import environment_of
+from landscape.errors import LandscapeError, nearest
+from landscape.problem import Problem
+from landscape.zoo.problems import problem
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
+PERCEPTRON = "digits-mlp-3x64"
+N_POPULATION = 10_000
+TOLERANCE = 0.02
+N_SIDE = 13
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure the parts asked for; the exit code is that of the landscape command."""
+    options = _parsed(words)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    wanted = options.parts or [part for part in PARTS if options.data_dir or part not in NEED_DATA]
+    options.out.mkdir(parents=True, exist_ok=True)
+    for part in wanted:
+        began = time.perf_counter()
+        _say(f"{part} …")
+        try:
+            result = PARTS[part](options)
+        except LandscapeError as error:
+            _say(f"{part}: {error}")
+            return error.exit_code
+        if result is not None:
+            _write(options.out / f"{part}{_suffix(options)}.json", {"part": part, "seconds": time.perf_counter() - began, **result})
+        _say(f"{part}: {time.perf_counter() - began:.0f} s")
+    return 0
+
+
+def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for JSON and figure (default: results/benchmarks)")
+    parser.add_argument("--data-dir", help="the folder with CIFAR-10")
+    parser.add_argument("--checkpoint", help="weights of resnet56 (default: untrained, whose losses say little)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:i]; files of another device than cpu are named after it")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--rounds", type=int, help="turns of each contender (default: 5, of resnet56 3)")
+    parser.add_argument("--examples", type=int, default=2000, help="images at each point of resnet56 (default: 2000)")
+    parser.add_argument(
+        "--side", type=int, default=N_SIDE, help=f"points along each axis of the tolerance parts (default: {N_SIDE})"
+    )
+    options = parser.parse_args(words)
+    unknown = next((part for part in options.parts if part not in PARTS), None)
+    if unknown is not None:
+        parser.error(f'no part "{unknown}": {nearest(unknown, PARTS)}')
+    needy = next((part for part in options.parts if part in NEED_DATA), None)
+    if needy is not None and options.data_dir is None:
+        parser.error(f"{needy} needs --data-dir, the folder with CIFAR-10")
+    return options
+
+
+def _mlp(options: argparse.Namespace) -> dict[str, Any]:
+    return _race(options, problem(PERCEPTRON), None, None, "fp32", options.rounds or 5)
+
+
+def _residual(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    def measure(options: argparse.Namespace) -> dict[str, Any]:
+        made = problem("resnet56", options.data_dir)
+        return _race(options, made, options.checkpoint, options.examples, precision, options.rounds or 3)
+
+    return measure
+
+
+def _race(
+    options: argparse.Namespace, made: Problem, start: str | None, examples: int | None, precision: str, rounds: int
+) -> dict[str, Any]:
+    report = benchmark.run(
+        made, start, examples=examples, device=options.device, threads=options.threads, precision=[precision], rounds=rounds
+    )
+    print(report.describe(), flush=True)
+    return report.tabulate()
+
+
+def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    """A plane to a tolerance, against the original's pattern on one point before it and one after it, scaled to all points."""
+
+    def measure(options: argparse.Namespace) -> dict[str, Any]:
+        whole = problem("resnet56", options.data_dir)
+        images, labels = whole.examples("train").tensors
+        made = Problem(whole.model, whole.loss.function, {"train": (images[:N_POPULATION], labels[:N_POPULATION])}, name="resnet56")
+        device = torch.device(options.device)
+        environment = environment_of(device)
+        original = Original(pose(made, options.checkpoint, None, device, 2))
+        seconds_original = [_timed(lambda: original(1))]
+        axis = (-1, 1, options.side)
+        began = time.perf_counter()
+        surface = landscape.surface(
+            made, options.checkpoint, x=axis, y=axis, tolerance=TOLERANCE, precision=precision, device=options.device,
+            threads=options.threads,
+        )  # fmt: skip
+        total = time.perf_counter() - began
+        seconds_original.append(_timed(lambda: original(1)))
+        n_points = surface.grid.n_points
+        scaled = n_points * float(np.mean(seconds_original))
+        in_points = float(np.nansum(surface.seconds))
+        used = surface.examples["train"]
+        result = {
+            "problem": "resnet56", "weights": Path(options.checkpoint).name if options.checkpoint else "untrained", "precision": precision,
+            "tolerance": TOLERANCE, "population": len(labels), "n_points": n_points, "environment": environment,
+            "seconds_total": total, "seconds_in_points": in_points, "seconds_original_by_point": seconds_original,
+            "seconds_original_scaled": scaled, "times_the_original": scaled / total, "times_the_original_in_points": scaled / in_points,
+            "examples": {"mean": float(used.mean()), "min": int(used.min()), "max": int(used.max())},
+            "checks": {key: value for key, value in surface.checks.items() if isinstance(value, int | float | str)},
+            "run": {key: value for key, value in surface.runs[-1].items() if key not in ("host", "command")},
+        }  # fmt: skip
+        print(
+            f"{n_points} points in {total:.0f} s ({in_points:.0f} s in points), {used.mean():,.0f} of {len(labels):,} images on average; "
+            f"the original scaled: {scaled:.0f} s, {scaled / total:.1f} times as long",
+            flush=True,
+        )
+        return result
+
+    return measure
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _scaling(options: argparse.Namespace) -> dict[str, Any]:
+    device = torch.device(options.device)
+    rounds = options.rounds or 5
+    curves = [
+        benchmark.scale(
+            problem(PERCEPTRON), None, (1397, 22, 44, 88, 175, 350, 700), (1, 2, 4, 8, 16, 32, 64), device, rounds=rounds
+        )
+    ]
+    if options.data_dir:
+        made = problem("resnet56", options.data_dir)
+        curves.append(
+            benchmark.scale(made, options.checkpoint, (500, 125, 250, 1000, 2000), (1, 2, 4, 8), device, rounds=max(1, rounds // 2))
+        )
+    for curve in curves:
+        share = curve.fixed / (curve.fixed + 1000 * (curve.seconds_by_examples[0] - curve.fixed) / curve.examples[0])
+        print(
+            f"{curve.problem}: a point costs {1e3 * curve.fixed:.3g} ms beside its examples, {share:.1%} at 1,000 examples",
+            flush=True,
+        )
+    return {"curves": [curve.tabulate() for curve in curves]}
+
+
+def _figure(options: argparse.Namespace) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    ending = _suffix(options)
+    canvas = plt.figure(figsize=(12, 6.2), layout="constrained")
+    left, right = canvas.subfigures(1, 2, width_ratios=[3, 2])
+    bars = [_read(options.out / f"{part}{ending}.json") for part in ("mlp", "resnet56-fp32", "resnet56-bf16")]
+    _draw_ratios(left, [each for each in bars if each])
+    curves = (_read(options.out / f"scaling{ending}.json") or {"curves": []})["curves"]
+    upper, lower = right.subplots(2, 1)
+    _draw_growth(upper, curves, "examples", "seconds_by_examples", "seconds a point")
+    _draw_growth(lower, curves, "points", "seconds_by_points", "seconds in all")
+    with replacing(options.out / f"figure{ending}.png") as path:
+        canvas.savefig(path, format="png", dpi=150)
+    plt.close(canvas)
+
+
+def _draw_ratios(part: Any, reports: list[dict[str, Any]]) -> None:
+    """Bars of how many times as fast as the original, with the smallest and largest ratio of the rounds."""
+    if not reports:
+        return
+    heights = [len(report["results"]) + 1.5 for report in reports]
+    for axes, report in zip(part.subplots(len(reports), 1, height_ratios=heights, squeeze=False)[:, 0], reports, strict=True):
+        names = [result["name"] for result in report["results"]]
+        ratios = [result["times_as_fast_as"]["original"] for result in report["results"]]
+        middle = np.array([ratio["median"] for ratio in ratios])
+        spread = np.abs(np.array([[ratio["min"] for ratio in ratios], [ratio["max"] for ratio in ratios]]) - middle)
+        colors = ["tab:blue" if name.startswith("engine") else "0.6" for name in names]
+        axes.barh(names, middle, xerr=spread, color=colors, error_kw={"elinewidth": 1, "capsize": 2})
+        for row, value in enumerate(middle):
+            axes.annotate(
+                f"{value:.3g} ×", (value + spread[1, row], row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(0.5, 4 * (middle + spread[1]).max())
+        axes.invert_yaxis()
+        axes.tick_params(labelsize=8)
+        machine = report["environment"]
+        axes.set_title(
+            f"{report['problem']}, {report['n_examples']:,} examples a point; {machine['processor']}, {machine['threads']} threads",
+            fontsize=9, loc="left",
+        )  # fmt: skip
+    axes.set_xlabel("times as fast as the original's pattern (median of rounds; smallest and largest)", fontsize=9)
+
+
+def _draw_growth(axes: Any, curves: list[dict[str, Any]], what: str, key: str, label: str) -> None:
+    """Time against a count, with a line through the origin that fits the largest."""
+    for number, curve in enumerate(curves):
+        counts, seconds = np.array(curve[what]), np.array(curve[key])
+        order = np.argsort(counts)
+        counts, seconds = counts[order], seconds[order]
+        axes.plot(counts, seconds, "o", color=f"C{number}", label=f"{curve['problem']}, {curve['mode']} {curve['precision']}")
+        axes.plot(counts, counts * seconds[-1] / counts[-1], color=f"C{number}", linewidth=0.8)
+    axes.set(xscale="log", yscale="log", xlabel=what, ylabel=label)
+    axes.grid(alpha=0.3)
+    if curves:
+        axes.legend(fontsize=8)
+        axes.set_title(f"time against {what}; lines: proportional", fontsize=9, loc="left")
+
+
+def _suffix(options: argparse.Namespace) -> str:
+    return "" if options.device == "cpu" else f"-{options.device.partition(':')[0]}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+def _say(text: str) -> None:
+    print(f"landscape: {text}", file=sys.stderr, flush=True)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
+    "mlp": _mlp,
+    "resnet56-fp32": _residual("fp32"),
+    "resnet56-bf16": _residual("bf16"),
+    "tolerance-fp32": _tolerance("fp32"),
+    "tolerance-bf16": _tolerance("bf16"),
+    "scaling": _scaling,
+    "figure": _figure,
+}
+NEED_DATA = {"resnet56-fp32", "resnet56-bf16", "tolerance-fp32", "tolerance-bf16"}
+
+if __name__ == "__main__":
+    sys.exit(main())
