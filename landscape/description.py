@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,11 @@ def _checks(surface: Surface) -> list[str]:
             lines.append(f"  {name.removesuffix('_compared')} compared: {checks[name]}")
     if "repeat_difference" in checks:
         lines.append(f"  one point measured twice: {checks['repeat_difference']:.3g} apart")
+    if "audit_points" in checks:
+        lines.append(
+            f"  audit: {checks['audit_points']} points in fp32 as well, {checks['audit_relative']:.2g} apart at most, relative "
+            f"({checks['audit_max_error']:g} allowed), {checks['audit_absolute']:.2g} absolute; {checks['fp32_points']} points near the origin are in fp32"
+        )
     return [*lines, f"  not finite: {checks.get('nan_count', 0)} values"]
 
 
@@ -163,6 +169,19 @@ def _runs(surface: Surface) -> list[str]:
         ended = isinstance(seconds, float) and math.isfinite(seconds)
         took = f"{run.get('points')} points in {seconds:.1f} s" if ended else "still running, or killed,"
         lines.append(f"    {took} on {run['device']}, {run.get('n_ranks')} × {run.get('threads')} threads, {run.get('host')}")
+        lines += _engine(run)
         version = f"{run.get('package_version')} {run.get('package_commit', '')}".strip()
         lines.append(f"    {run.get('started')}, version {version}, torch {run.get('torch')}")
     return lines
+
+
+def _engine(run: Mapping[str, Any]) -> list[str]:
+    """How a run computed, and how fast, where its file says so."""
+    if "points_per_second" not in run:
+        return [f"    {run.get('engine')}, batch {run.get('batch_size')}"]
+    shares = ", ".join(f"{name} {run[f'share_{name}']:.1%}" for name in ("model", "moving", "metrics", "overhead"))
+    rates = f"{run['points_per_second']:.3g} points/s, {run['examples_per_second']:.3g} examples/s"
+    return [
+        f"    {run.get('engine')}, batch {run.get('batch_size')}: {rates}, memory peak {run['memory_peak'] / 2**30:.2g} GiB",
+        f"    of the time {shares}",
+    ]

@@ -175,11 +175,15 @@ class Surface:
         return self.metrics[key]
 
     def same_examples(self, split: str) -> bool:
-        """Whether every measured point used the same examples of `split`, so that differences between points are exact."""
+        """Whether every measured point used the same examples of `split`, so that differences between points are exact.
+
+        A point without a value does not count: its pass ended where the loss became NaN.
+        """
         counts = self.examples.get(split)
         if counts is None or float(self.attributes.get("tolerance", 0.0) or 0.0) > 0:
             return counts is None
-        used = counts[counts > 0]
+        lost = np.isnan(self.values[f"{split}_loss"]) if f"{split}_loss" in self.values else np.zeros(counts.shape, dtype=bool)
+        used = counts[(counts > 0) & ~lost]
         return used.size == 0 or bool((used == used[0]).all())
 
     def origin(self, key: str) -> float:

@@ -289,7 +289,8 @@ def test_the_model_is_bit_identical_after_a_sweep_and_after_one_that_raises(
     before = everything(problem)
     for options in ({"bn": "recalibrated"} if name == "images" else {}, {"precision": "bf16"} if name == "images" else {}):
         torch.set_num_threads(1)
-        fragile.left[0] = 10**9 if error is None else 5 + 2 * 5  # after the self-check, in the midst of the sweep
+        # The error comes after trials and self-check (9 to 20 passes), in the midst of the sweep (32 more).
+        fragile.left[0] = 10**9 if error is None else 24
         if error is None:
             landscape.surface(problem, x=(-1, 1, 3), y=(-1, 1, 3), quiet=True, threads=2, batch_size=8, **options)
         else:

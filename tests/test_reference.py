@@ -56,7 +56,7 @@ def agrees(ours: Surface, theirs: Path, n_examples: int, *nodes: slice) -> float
     assert usable.sum() > 0.7 * loss.size
     # Accuracies may differ by one example in 200, where two logits are equal to rounding; theirs are in percent.
     assert (np.abs(100 * ours.values["train_accuracy"] - accuracy)[usable] <= 100 / 200 + 1e-9).all()
-    assert (ours.examples["train"] == n_examples).all()
+    assert (ours.examples["train"] == n_examples)[~np.isnan(own)].all()  # a NaN ends its pass
     return float((np.abs(own - loss) / loss)[usable].max())
 
 

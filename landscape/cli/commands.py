@@ -20,6 +20,7 @@ __all__ = ["execute"]
 
 _SWEEP_OPTIONS = (
     "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "level", "save_directions",
+    "engine", "max_error", "memory", "offload",
     "overwrite", "time_limit", "yes", "quiet",
 )  # fmt: skip
 _GEOMETRY = ("x", "seed", "normalize", "ignore", "only", "directions")

@@ -11,7 +11,7 @@ from typing import NoReturn
 from landscape.cli.values import axis, examples, seeds, setting, words
 from landscape.directions import NORMALIZATIONS
 from landscape.errors import InputError, nearest
-from landscape.objective import POLICIES, PRECISIONS
+from landscape.objective import MODES, POLICIES, PRECISIONS
 
 __all__ = ["EXAMPLES", "build_parser", "parse"]
 
@@ -146,7 +146,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
     machine.add_argument("--threads", type=int, metavar="N", help="CPU threads of each rank (default: the cores shared out)")
     machine.add_argument("--batch-size", type=int, metavar="N", help="examples computed at once (default: 128, on a GPU 1024)")
-    machine.add_argument("--precision", choices=PRECISIONS, help="arithmetic (default: fp32)")
+    machine.add_argument("--precision", choices=PRECISIONS, help="arithmetic (default: fp32); tf32 and bf16 are audited")
+    machine.add_argument(
+        "--max-error", type=float, default=0.01, metavar="E", help="relative error the audit of tf32 or bf16 allows (default: 0.01)"
+    )
+    machine.add_argument("--engine", choices=MODES, help="way of computing (default: the fastest, tried out where the run is long)")
+    machine.add_argument(
+        "--memory",
+        default="80%",
+        metavar="8G|80%%",
+        help="what examples may occupy on the device; more is streamed (default: 80%% of what is free)",
+    )
+    machine.add_argument("--offload", action="store_true", help="keep directions in main memory (on the CPU, in a file)")
     machine.add_argument("--time-limit", metavar="55m", help="begin no point that would end later; exit code 3 when some are left")
     machine.add_argument(
         "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.directions.direction import Direction, between, cosine, from_arrays, orthogonalize
+from landscape.directions.host import off_device
 from landscape.directions.random import NORMALIZATIONS, cosine_spread, normals, random_direction
 from landscape.directions.roles import IGNORABLE, Role, moving, roles
 
@@ -17,6 +18,7 @@ __all__ = [
     "from_arrays",
     "moving",
     "normals",
+    "off_device",
     "orthogonalize",
     "random_direction",
     "roles",

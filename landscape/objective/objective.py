@@ -147,6 +147,11 @@ class Objective:
         """How many examples are computed at once."""
         return self.engine.batch_size or 1
 
+    @property
+    def n_examples(self) -> int:
+        """How many examples a point is measured on, over all splits."""
+        return sum(split.sample.size for split in self._splits)
+
     def _evaluate(self, batch: Batch, size: int) -> Sums:
         return self._loss(self._model, batch, size)
 
@@ -182,11 +187,14 @@ class Objective:
         """A power of two at which the largest activation of a batch has a size the device works well at."""
         if not problem.loss.per_example:
             return _USUAL_BATCH  # a loss of whole batches depends on their size: it should not depend on the model's inside
-        example = map_tensors(self._form.of, samples[0].examples.batch(0, 1))
+        size = min(2, samples[0].size)
+        examples = map_tensors(self._form.of, samples[0].examples.batch(0, size))
         with computing(engine.device, "fp32"):
-            largest = largest_activation(self._model, self._loss, example)
+            largest = largest_activation(self._model, self._loss, examples, size)
         fitting = max(1, _ACTIVATIONS[engine.device.type] // largest)
-        most = _SMALLEST_LOOK if engine.mode == "compiled" and engine.tolerance else _LARGEST_BATCH
+        most = _LARGEST_BATCH
+        if engine.mode == "compiled":  # for whole batches of one size
+            most = min(most, _SMALLEST_LOOK if engine.tolerance else samples[0].size)
         return int(min(2 ** math.floor(math.log2(fitting)), most))
 
 

@@ -17,7 +17,7 @@ from landscape.problem.data import Batch, map_tensors
 from landscape.problem.losses import PerExample
 from landscape.weights import unwrap
 
-__all__ = ["computing", "has_images", "install_forward", "largest_activation", "private_copy"]
+__all__ = ["computing", "has_images", "install_forward", "largest_activation", "private_copy", "trains_otherwise"]
 
 
 def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
@@ -38,18 +38,24 @@ def has_images(model: nn.Module) -> bool:
     return any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in model.modules())
 
 
-def largest_activation(model: nn.Module, loss: PerExample, batch: Batch) -> int:
-    """How many numbers the largest output of a layer has, for a batch of one example."""
+def trains_otherwise(model: nn.Module) -> bool:
+    """Whether a model is in train mode and computes otherwise there: with batch norm or dropout."""
+    kinds = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
+    return any(layer.training and isinstance(layer, kinds) for layer in model.modules())
+
+
+def largest_activation(model: nn.Module, loss: PerExample, batch: Batch, size: int) -> int:
+    """How many numbers the largest output of a layer has for each of the `size` examples of a batch."""
     largest = 1
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
         nonlocal largest
         if isinstance(output, Tensor):
-            largest = max(largest, output.numel())
+            largest = max(largest, output.numel() // size)
 
     handles = [layer.register_forward_hook(note) for layer in model.modules()]
     try:
-        loss(model, batch, 1)
+        loss(model, batch, size)
     finally:
         for handle in handles:
             handle.remove()

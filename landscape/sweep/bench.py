@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from landscape.atomic import check_target
 from landscape.errors import InputError
 from landscape.executors import Executor
-from landscape.objective import Engine, Objective, Sample, choose
+from landscape.objective import Engine, Objective, Sample, choose, free_bytes, out_of_memory
 from landscape.problem import Examples
+from landscape.progress import Progress
 from landscape.surface import Surface
-from landscape.sweep.options import Options, choose_device
+from landscape.sweep.options import Options, bytes_of, choose_device
 from landscape.sweep.plan import Plan
 from landscape.sweep.provenance import package_version
+from landscape.sweep.tuning import settle
 from landscape.weights import digest
 
 __all__ = ["Bench", "check_agreement", "check_plan", "prepare", "read_existing"]
@@ -30,9 +31,11 @@ _MOST_POINTS = 10_000_000  # as many as are read back from a file
 class Bench:
     """What each rank computes with."""
 
+    plan: Plan
     objective: Objective
     samples: list[Sample]
     calibration: Examples | None
+    batch_size_asked: int  # before a lack of memory halved it
 
 
 def check_plan(plan: Plan, options: Options) -> Plan:
@@ -61,19 +64,49 @@ def read_existing(options: Options) -> Surface | None:
         raise InputError(f"{error}; nothing was overwritten: choose another name, or --overwrite to replace it") from error
 
 
-def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None) -> Bench:
-    """The objective on this rank's device, with the stored batch size where the run is resumed."""
-    device = choose_device(options.device, executor)
-    stored = old.runs[-1].get("batch_size") if old is not None and old.runs else None
-    batch_size = options.batch_size or (stored if isinstance(stored, int) else None)
-    double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
-    engine = Engine(device, options.precision or ("fp64" if double else "fp32"), batch_size, plan.bn, options.tolerance)
+def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None, progress: Progress) -> Bench:
+    """The objective on this rank's device, computed as rank 0 decides: as the file to go on with was, as asked, or as is fastest.
+
+    Raises:
+        InputError: when the problem cannot be computed; on every rank, whichever found it.
+    """
+    device = executor.together(lambda: choose_device(options.device, executor))
+    samples, calibration = executor.together(lambda: _examples(plan, options))
+    if options.offload:
+        plan = plan.offloaded(device)
+    settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
+    memory = bytes_of(options.memory, free_bytes(device)) / executor.n_local_ranks
+    engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
+    while True:
+        objective = executor.together(partial(_tried, plan, samples, engine, calibration))
+        if all(executor.gather(objective is not None)) and objective is not None:
+            return Bench(plan, objective, samples, calibration, asked)
+        size = engine.batch_size or 1
+        if size == 1:
+            raise InputError(f"one example at a time does not fit the memory of {device}; use a device with more, or --offload")
+        engine = replace(engine, batch_size=size // 2)
+        progress.note(f"a batch of {size} does not fit the memory of {device}: computing {size // 2} at once")
+
+
+def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, calibration: Examples | None) -> Objective | None:
+    """The objective once it computed a whole batch; None where that did not fit the memory."""
+    try:
+        objective = Objective(plan.problem, plan.subspace, samples, engine, calibration)
+        objective.trial()
+    except Exception as error:
+        if out_of_memory(error):
+            return None
+        raise
+    return objective
+
+
+def _examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | None]:
+    """The examples measured on, by split, and those batch norm is recalibrated on."""
     splits = options.splits(plan.problem.splits)
     samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
-    calibration = None
-    if plan.bn == "recalibrated":
-        calibration = plan.problem.examples("train" if "train" in plan.problem.splits else splits[0])
-    return Bench(Objective(plan.problem, plan.subspace, samples, engine, calibration), samples, calibration)
+    if plan.bn != "recalibrated":
+        return samples, None
+    return samples, plan.problem.examples("train" if "train" in plan.problem.splits else splits[0])
 
 
 def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -> None:

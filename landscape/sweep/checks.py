@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from landscape.errors import InputError
 from landscape.objective import Engine, Measurement, Objective, Sample, measure_apart
 from landscape.problem import Examples
 from landscape.surface import Point, Surface
 from landscape.sweep.plan import Model, Plan
 
-__all__ = ["SelfCheck", "check_models", "nan_counts"]
+__all__ = ["SelfCheck", "check_models", "measure_again", "nan_counts"]
 
 # How far the engine may be from the plain loop, as (relative, absolute in nats). Both add rounding errors of the same size in
 # another order: some hundred operations deep, they differ by about 1e-6 of the loss, and where the loss is far below 1 by the
 # rounding of logits of size 10. The lossy types have units of rounding of 2^-11 and 2^-8.
 _ALLOWED = {"fp64": (1e-10, 1e-12), "fp32": (1e-5, 1e-6), "tf32": (1e-2, 1e-3), "bf16": (3e-2, 3e-3)}
+_AGREEMENT = 1e-6  # a stored value measured again, relative
+_LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
 _IN_PLANE = 1e-5  # a model lies in the plane when its distance is below this share of its distance from the origin
 
 
@@ -58,6 +61,33 @@ def check_models(plan: Plan, objective: Objective, samples: Sequence[Sample], ca
         _compare(check, "origin" if at_origin else model.name, measured, apart, engine.precision)
     check.attributes["passed"] = int(not check.complaints)
     return check
+
+
+def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], old: Surface, place: str) -> None:
+    """One stored point once more: other numbers mean that model code, loss or data are not what they were.
+
+    Raises:
+        InputError: when they differ.
+    """
+    splits = [sample.split for sample in samples]
+    keys = [key for key in old.metrics if old.metrics[key].split in splits]
+    stored = [i for i in old.grid.indices() if all(old.done[key][i] and np.isfinite(old.values[key][i]) for key in keys)]
+    if not stored or not keys:
+        return
+    node = coordinates = old.grid.coordinates(stored[0])
+    if old.kind == "line" and len(node) == 2:  # x and the seed of a draw
+        draw = list(plan.axes[1].values).index(node[1])
+        coordinates = tuple(node[0] if i == draw else 0.0 for i in range(plan.n_draws))
+    again = objective(coordinates).estimates
+    allowed = _LOSSY_AGREEMENT if objective.engine.lossy else _AGREEMENT
+    where = ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(plan.axes, node, strict=True))
+    for key in keys:
+        before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
+        if not abs(before - now) <= allowed * abs(before) + 1e-9:
+            raise InputError(
+                f"{place}: {key} at {where} is stored as {before:.9g} but measures {now:.9g} now; "
+                "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
+            )
 
 
 def nan_counts(surface: Surface) -> dict[str, int]:

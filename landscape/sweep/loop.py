@@ -6,31 +6,30 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from landscape.errors import InputError, RunError
 from landscape.executors import Executor, launched
-from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine, Measurement, Sample
+from landscape.objective import Measurement, Sample, out_of_memory, peak_bytes, trains_otherwise
 from landscape.progress import Progress, duration
 from landscape.surface import Metric, Surface
+from landscape.sweep import work
+from landscape.sweep.audit import Audit
 from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
-from landscape.sweep.checks import SelfCheck, check_models
+from landscape.sweep.checks import SelfCheck, check_models, measure_again
 from landscape.sweep.options import Options, choose_threads, seconds_of
 from landscape.sweep.plan import Plan
-from landscape.sweep.provenance import describe_run
+from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.record import Record
 from landscape.sweep.resume import blank, differing, merge, pending
-from landscape.weights import digest
+from landscape.sweep.work import Work
 
 __all__ = ["run"]
 
 Index = tuple[int, ...]
 _LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
-_AGREEMENT = 1e-6  # a stored value measured again, relative
-_LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
 
 
 def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
@@ -50,12 +49,13 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
         with Progress(options.quiet or not executor.is_root) as progress:
             plan = executor.together(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
-            bench = executor.together(lambda: prepare(plan, options, executor, old))
-            check_agreement(executor, plan, bench.samples)
-            sweep = _Sweep(executor, plan, options, bench, progress)
+            bench = prepare(plan, options, executor, old, progress)
+            check_agreement(executor, bench.plan, bench.samples)
+            sweep = _Sweep(executor, options, bench, progress)
             todo = executor.at_root(lambda: sweep.begin(old))
             sweep.measure(todo, deadline)
-            return executor.at_root(sweep.finish)
+            ranks = executor.gather(sweep.work)
+            return executor.at_root(lambda: sweep.finish(ranks))
     finally:
         torch.set_num_threads(before)
 
@@ -63,11 +63,13 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
 class _Sweep:
     """One run: begin (on the root), measure (on every rank), finish (on the root)."""
 
-    def __init__(self, executor: Executor, plan: Plan, options: Options, bench: Bench, progress: Progress) -> None:
+    def __init__(self, executor: Executor, options: Options, bench: Bench, progress: Progress) -> None:
         self._executor = executor
-        self._plan = plan
+        self._plan = bench.plan
         self._options = options
         self._bench = bench
+        self._audit = Audit(bench.plan, bench.objective, options.max_error)
+        self.work = Work()
         self._progress = progress
         self._record: Record | None = None
         self._known: dict[tuple[float, ...], Measurement] = {}
@@ -81,13 +83,13 @@ class _Sweep:
             self._progress.note(f"self-check failed: {complaint}")
         self._known = check.measured
         metrics = _metrics(plan, bench.samples, check)
-        now = describe_run(self._options.command, engine.device, self._executor.n_ranks, bench.objective.batch_size)
+        now = describe_run(self._options.command, engine, self._executor.n_ranks, bench.batch_size_asked)
         surface = blank(
             plan.kind,
             plan.axes,
             metrics,
             [sample.split for sample in bench.samples],
-            attributes=_described(plan, engine),
+            attributes=describe_subject(plan, engine),
             data={sample.split: sample.described() for sample in bench.samples},
             points=tuple(check.points),
             checks=check.attributes,
@@ -95,7 +97,7 @@ class _Sweep:
         )
         if old is not None:
             surface = merge(old, surface, str(self._options.to))
-            self._measure_again(old)
+            measure_again(plan, bench.objective, bench.samples, old, str(self._options.to))
             if old.runs and (changes := differing(now, old.runs[-1])):
                 self._progress.note(changes)
         todo = pending(surface, [metric.key for metric in metrics])
@@ -106,28 +108,41 @@ class _Sweep:
 
     def measure(self, todo: Sequence[Index], deadline: float) -> None:
         """Measure the points left, until all are done or no further one would end before the deadline."""
-
-        def late() -> bool:
-            return time.monotonic() + self._slowest > deadline
-
+        lanes = self._bench.objective.engine.lanes if self._bench.objective.engine.mode == "batched" else 1
+        # The audit comes first, so that a precision too coarse is found early; of points measured before, only it is repeated.
+        ordered = [*self._audit.points, *(index for index in todo if index not in self._audit.points)]
+        blocks = [ordered[first : first + lanes] for first in range(0, len(ordered), lanes)]
+        missing = set(todo)
+        started = time.perf_counter()
+        self._bench.objective.stopwatch.reset()
         try:
-            for index, measurement in self._executor.map(self._point, todo, late):
-                if self._record is not None:  # only the root is handed results
-                    self._record.add(index, measurement)
-                self._progress.advance()
+            for block, results in self._executor.map(self._points, blocks, lambda: self._late(deadline, lanes)):
+                for index, (measurement, exact) in zip(block, results, strict=True):
+                    if self._record is not None:  # only the root is handed results
+                        self._record.add(index, measurement)
+                    if exact is not None:
+                        self._audit.compare(index, measurement, exact)
+                self._progress.advance(len(missing.intersection(block)))
         except BaseException as error:
             try:
-                so_far = f"interrupted: {self._so_far(self._close())}"
+                so_far = f"interrupted: {self._so_far(self._close([]))}"
             finally:
                 self._executor.abandon(error)  # also when the file cannot be written any more: the other ranks wait
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(so_far) from None
             self._progress.note(so_far)
             raise
+        seconds = self._bench.objective.stopwatch.seconds
+        self.work.wall = time.perf_counter() - started
+        self.work.moving, self.work.model = seconds.get("moving", 0.0), seconds.get("model", 0.0)
+        self.work.peak_bytes = peak_bytes(self._bench.objective.engine.device)
 
-    def finish(self) -> Surface:
+    def finish(self, ranks: Sequence[Work]) -> Surface:
         """Close the bar, complete the file and say how it went."""
-        surface = self._close()
+        surface = self._close(ranks)
+        for line in (work.summary(ranks), self._audit.summary()):
+            if line:
+                self._progress.note(line)
         splits = [sample.split for sample in self._bench.samples]
         if not all(surface.done[key].all() for key, metric in surface.metrics.items() if metric.split in splits):
             self._progress.note(f"stopped at the time limit: {self._so_far(surface)}")
@@ -136,11 +151,14 @@ class _Sweep:
             self._progress.note(f"the new points are not measured on {others} yet: add --split {others} to complete the file")
         return surface
 
-    def _close(self) -> Surface:
+    def _late(self, deadline: float, n_points: int) -> bool:
+        return time.monotonic() + n_points * self._slowest > deadline
+
+    def _close(self, ranks: Sequence[Work]) -> Surface:
         self._progress.close()
         if self._record is None:
             raise RunError("the sweep has not begun")
-        return self._record.finish(self._options.level)
+        return self._record.finish(self._options.level, work.described(ranks) if ranks else {}, self._audit.described())
 
     def _so_far(self, surface: Surface) -> str:
         n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
@@ -148,48 +166,30 @@ class _Sweep:
         place = f"are in {file}; run the same command again to go on" if file is not None else "were measured"
         return f"{n_done} of {surface.grid.n_points} points {place}"
 
-    def _point(self, index: Index) -> Measurement:
-        coordinates = self._plan.place(index)
+    def _points(self, block: Sequence[Index]) -> list[tuple[Measurement, Measurement | None]]:
+        """The points of a block, those of the audit in fp32 as well."""
+        places = [self._plan.place(index) for index in block]
         try:
-            measurement = self._known.get(coordinates) or self._bench.objective(coordinates)
-        except torch.cuda.OutOfMemoryError as error:
-            raise RunError(
-                f"{self._where(self._plan.grid.coordinates(index))}: the GPU is out of memory; try a smaller --batch-size"
-            ) from error
+            known = [self._known.get(place) for place in places]
+            measured = iter(self._bench.objective.measure_all([p for p, old in zip(places, known, strict=True) if old is None]))
+            found = [old or next(measured) for old in known]
+            exact = [self._audit.exact(index, lossy) for index, lossy in zip(block, found, strict=True)]
         except Exception as error:
-            raise RunError(
-                f"{self._where(self._plan.grid.coordinates(index))}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            ) from error
-        self._slowest = max(self._slowest, measurement.seconds)
-        return measurement
+            where = self._where(self._plan.grid.coordinates(block[0]))
+            if out_of_memory(error):
+                raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
+            first = next(iter(str(error).splitlines()), "")
+            raise RunError(f"{where}: {type(error).__name__}: {first}") from error
+        for measurement in (*found, *(other for other in exact if other is not None)):
+            self.work.points += measurement.seconds
+        self.work.n_points += len(block)
+        self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
+        self._slowest = max(self._slowest, *(measurement.seconds for measurement in found))
+        return list(zip(found, exact, strict=True))
 
     def _where(self, coordinates: Sequence[float]) -> str:
         pairs = zip(self._plan.axes, coordinates, strict=True)
         return "at " + ", ".join(f"{axis.name} = {coordinate:g}" for axis, coordinate in pairs)
-
-    def _measure_again(self, old: Surface) -> None:
-        """One stored point once more: other numbers mean that model code, loss or data are not what they were.
-
-        Raises:
-            InputError: when they differ.
-        """
-        keys = [key for key in old.metrics if old.metrics[key].split in [sample.split for sample in self._bench.samples]]
-        stored = [i for i in old.grid.indices() if all(old.done[key][i] and np.isfinite(old.values[key][i]) for key in keys)]
-        if not stored or not keys:
-            return
-        place = coordinates = old.grid.coordinates(stored[0])
-        if old.kind == "line" and len(place) == 2:  # x and the seed of a draw
-            draw = list(self._plan.axes[1].values).index(place[1])
-            coordinates = tuple(place[0] if i == draw else 0.0 for i in range(self._plan.n_draws))
-        again = self._bench.objective(coordinates).estimates
-        allowed = _AGREEMENT if self._bench.objective.engine.precision in ("fp32", "fp64") else _LOSSY_AGREEMENT
-        for key in keys:
-            before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
-            if not abs(before - now) <= allowed * abs(before) + 1e-9:
-                raise InputError(
-                    f"{self._options.to}: {key} {self._where(place)} is stored as {before:.9g} but measures {now:.9g} now; "
-                    "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
-                )
 
     def _directions(self) -> dict[str, dict[str, np.ndarray]] | None:
         if not self._options.save_directions:
@@ -203,6 +203,8 @@ class _Sweep:
 
     def _announce(self, n_left: int, check: SelfCheck) -> None:
         note, attributes, engine = self._progress.note, self._plan.attributes, self._bench.objective.engine
+        if trains_otherwise(self._plan.problem.model):
+            note("the model is in train mode; a copy of it is measured in eval mode")
         if "cosine" in attributes:
             note(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
         self._slowest = 0.0 if engine.tolerance else check.seconds
@@ -227,20 +229,3 @@ def _metrics(plan: Plan, samples: Sequence[Sample], check: SelfCheck) -> list[Me
         name = key.removeprefix(f"{split}_")
         found.append(Metric(split, name, plan.problem.loss.unit(name)))
     return sorted(found, key=lambda metric: metric.name != "loss")
-
-
-def _described(plan: Plan, engine: Engine) -> dict[str, Any]:
-    """The root attributes of the file."""
-    attributes = {
-        "problem": plan.problem.name,
-        "weights_sha256": digest(plan.subspace.origin),
-        "bn": plan.bn,
-        "precision": engine.precision,
-        "tolerance": engine.tolerance,
-        **plan.attributes,
-    }
-    if plan.bn == "recalibrated":
-        attributes["bn_calibration"] = (
-            f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
-        )
-    return attributes

@@ -13,9 +13,9 @@ import torch
 
 from landscape.errors import InputError, nearest
 from landscape.executors import Executor
-from landscape.objective import POLICIES, PRECISIONS
+from landscape.objective import MODES, POLICIES, PRECISIONS
 
-__all__ = ["Options", "check_threads", "choose_device", "choose_threads", "seconds_of"]
+__all__ = ["Options", "bytes_of", "check_threads", "choose_device", "choose_threads", "seconds_of"]
 
 _MOST_THREADS = 4096
 _LARGEST_BATCH = 1_000_000_000
@@ -33,6 +33,10 @@ class Options:
         threads: CPU threads of each process; the cores shared out by default.
         batch_size: examples computed at once; no value depends on it beyond rounding.
         precision: "fp32", "tf32", "bf16" or "fp64"; the model's own, fp32 or fp64, by default.
+        engine: "eager", "compiled" or "batched"; by default the fastest is found by trying, where the run is long enough.
+        max_error: the largest relative deviation from fp32 that a run in tf32 or bf16 may show.
+        memory: what the examples may occupy on the device, as bytes, "8G" or a share of what is free; more is streamed.
+        offload: leave the directions in main memory (on the CPU, in a file) and bring them tensor by tensor at each point.
         tolerance: 0, or the relative standard error at which a point may stop looking at further examples.
         bn: what running statistics do: "moved" along the line, "frozen", or "recalibrated" at each point.
         level: how far above the origin's loss the basin reaches, in nats.
@@ -51,6 +55,10 @@ class Options:
     threads: int | None = None
     batch_size: int | None = None
     precision: str | None = None
+    engine: str | None = None
+    max_error: float = 0.01
+    memory: float | str = "80%"
+    offload: bool = False
     tolerance: float = 0.0
     bn: str | None = None
     level: float = 1.0
@@ -78,6 +86,13 @@ class Options:
             raise InputError(f'unknown batch-norm policy "{options.bn}": {nearest(options.bn, POLICIES)}')
         if options.precision is not None and options.precision not in PRECISIONS:
             raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
+        if options.engine is not None and options.engine not in MODES:
+            raise InputError(f'unknown engine "{options.engine}": {nearest(options.engine, MODES)}')
+        if not (math.isfinite(options.max_error) and options.max_error > 0):
+            raise InputError(
+                f"the largest error allowed is {options.max_error:g}; it is a relative deviation above 0, such as 0.01"
+            )
+        bytes_of(options.memory, 0.0)
         if options.batch_size is not None and not 1 <= options.batch_size <= _LARGEST_BATCH:
             raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1 and at most {_LARGEST_BATCH:,}")
         if options.threads is not None:
@@ -125,6 +140,22 @@ def seconds_of(limit: float | str | None) -> float | None:
     if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         raise InputError(f'time limit "{limit}" is neither seconds nor like 55m, 1h30m or 2d')
     return sum(float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", text))
+
+
+def bytes_of(budget: float | str, free: float) -> float:
+    """A memory budget in bytes, of which so many are free.
+
+    >>> bytes_of("80%", 1000), bytes_of("2K", 1000), bytes_of(512, 1000)
+    (800.0, 2048.0, 512.0)
+
+    Raises:
+        InputError: when it is neither bytes, nor like 500M or 8G, nor a percentage.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%|[KMGT]?)B?", str(budget).strip().upper().replace("IB", ""))
+    if not found or float(found[1]) <= 0 or (found[2] == "%" and float(found[1]) > 100):
+        raise InputError(f'memory "{budget}" is neither like 500M or 8G nor a share of what is free like 80%')
+    number, unit = float(found[1]), found[2]
+    return number / 100 * free if unit == "%" else number * 1024.0 ** " KMGT".index(unit or " ")
 
 
 def choose_device(wanted: str, executor: Executor) -> torch.device:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from landscape.checkpoint import Checkpoint, name_of, weights_of
@@ -19,6 +20,7 @@ from landscape.directions import (
     cosine_spread,
     from_arrays,
     moving,
+    off_device,
     orthogonalize,
     random_direction,
     roles,
@@ -103,6 +105,11 @@ class Plan:
         if self.n_draws == 1 and len(self.subspace.directions) == len(coordinates):
             return coordinates
         return tuple(coordinates[0] if draw == index[1] else 0.0 for draw in range(self.n_draws))
+
+    def offloaded(self, device: torch.device) -> Plan:
+        """The plan with its directions where the device's own memory does not hold them."""
+        directions = tuple(off_device(direction, device) for direction in self.subspace.directions)
+        return replace(self, subspace=Subspace(self.subspace.origin, directions))
 
     def parameters_of(self, weights: Mapping[str, Tensor]) -> Weights:
         """The parameters among some weights."""

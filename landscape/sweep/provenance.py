@@ -13,11 +13,16 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_run", "package_version", "source_commit"]
+from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine
+from landscape.sweep.plan import Plan
+from landscape.weights import digest
+
+__all__ = ["describe_run", "describe_subject", "package_version", "source_commit"]
 
 
-def describe_run(command: str | None, device: torch.device, n_ranks: int, batch_size: int) -> dict[str, Any]:
-    """The attributes of one run; its seconds and points are added when it ends."""
+def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_asked: int) -> dict[str, Any]:
+    """The attributes of one run; its seconds, points and rates are added when it ends."""
+    device, halved = engine.device, engine.batch_size != batch_size_asked
     return {
         "command": command if command is not None else f"python {shlex.join(sys.argv)}",
         "package_version": package_version(),
@@ -26,13 +31,34 @@ def describe_run(command: str | None, device: torch.device, n_ranks: int, batch_
         "host": socket.gethostname(),
         "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
-        "engine": "eager",
-        "batch_size": batch_size,
+        "engine": engine.mode,
+        "lanes": engine.lanes if engine.mode == "batched" else 1,
+        "batch_size": engine.batch_size,
+        **({"batch_size_asked": batch_size_asked} if halved else {}),
+        "channels_last": int(engine.channels_last),
+        "folded": int(engine.folded),
         "n_ranks": n_ranks,
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "seconds": float("nan"),
         "points": 0,
     }
+
+
+def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
+    """The root attributes of a file: what was measured, whatever it was measured with."""
+    attributes = {
+        "problem": plan.problem.name,
+        "weights_sha256": digest(plan.subspace.origin),
+        "bn": plan.bn,
+        "precision": engine.precision,
+        "tolerance": engine.tolerance,
+        **plan.attributes,
+    }
+    if plan.bn == "recalibrated":
+        attributes["bn_calibration"] = (
+            f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
+        )
+    return attributes
 
 
 def package_version() -> str:

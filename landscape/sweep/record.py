@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,18 +62,23 @@ class Record:
             ]
         for name, number in numbers:
             self._arrays[name][index] = number
-        self._n_points += 1
+        self._n_points += len(numbers) > 1
         if self._file is not None:
             self._file.record(index, numbers)
 
-    def finish(self, level: float) -> Surface:
+    def finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
+
+        Args:
+            level: of the basin, in nats above the origin.
+            run: what else the run says of itself.
+            checks: what else was checked.
 
         Raises:
             RunError: when the file cannot be written any more.
         """
-        run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points}
-        checks = {**self.surface.checks, **nan_counts(self.surface)}
+        run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points, **run}
+        checks = {**self.surface.checks, **nan_counts(self.surface), **checks}
         surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))
         self.surface = replace(surface, numbers=measure(surface, level))
         if self._file is not None:

@@ -81,7 +81,7 @@ class Blueprint:
         data = self.make_data(data_dir)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            model = self.make_model()
+            model = self.make_model().eval()
         return Problem(model, self.make_loss(), data, name=self.name)
 
 

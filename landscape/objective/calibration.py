@@ -1,0 +1,134 @@
+"""Which engine is fastest for a problem on this machine, found by trying."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscape.objective.allocator import out_of_memory
+from landscape.objective.engine import Engine
+from landscape.objective.objective import Objective
+from landscape.objective.sample import Sample
+from landscape.objective.statistics import FEWEST_EXAMPLES
+from landscape.problem import Problem
+from landscape.subspace import Subspace
+
+__all__ = ["Calibration", "calibrate"]
+
+_EXAMPLES = 512  # a trial's point, or two batches where those are larger
+_ROUNDS = 3
+_MARGIN = 1.1  # a way has to be so much faster to be taken: smaller gains come and go with the machine's mood
+_WORTH_COMPILING = 300.0  # seconds a run has to take before a compilation of some 20 can pay
+_BOUND_BY_LAUNCHES = 0.05  # seconds of a point below which a GPU may be waiting for its orders
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The engine chosen, what a point costs with it, and what it cost with the one to begin with, in seconds."""
+
+    engine: Engine
+    seconds: float
+    seconds_before: float
+
+
+def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], engine: Engine, n_points: int) -> Calibration:
+    """Try other ways of computing against an engine, on a part of the examples, and keep the fastest.
+
+    Tried are half and twice the batch size, images laid out the other way round, on a GPU several points at once where a point is
+    short, and compilation where the run is long enough to pay for it. Each is measured in turn with the best so far; a way that
+    fails, or runs out of memory, is not taken.
+
+    Args:
+        problem: model and loss.
+        subspace: origin and directions.
+        samples: the examples of the run.
+        engine: where to begin.
+        n_points: how many points this process will measure.
+    """
+    trials = _Trials(problem, subspace, samples)
+    champion = trials.prepared(engine)
+    if champion is None:
+        return Calibration(engine, 0.0, 0.0)
+    before = seconds = trials.seconds(champion)
+    for vary in _VARIATIONS:
+        wanted = vary(champion.engine, seconds, n_points * seconds)
+        challenger = trials.prepared(wanted) if wanted is not None else None
+        if challenger is not None:
+            champion, seconds = trials.faster(champion, challenger)
+    return Calibration(champion.engine, seconds, before)
+
+
+def _smaller_batch(engine: Engine, point: float, total: float) -> Engine | None:
+    return _batch(engine, (engine.batch_size or 1) // 2)
+
+
+def _larger_batch(engine: Engine, point: float, total: float) -> Engine | None:
+    return _batch(engine, (engine.batch_size or 1) * 2)
+
+
+def _batch(engine: Engine, size: int) -> Engine | None:
+    return replace(engine, batch_size=size) if size >= FEWEST_EXAMPLES // 2 else None
+
+
+def _other_layout(engine: Engine, point: float, total: float) -> Engine | None:
+    return replace(engine, channels_last=not engine.channels_last)
+
+
+def _several_points(engine: Engine, point: float, total: float) -> Engine | None:
+    fits = engine.bn != "recalibrated" and not engine.tolerance and not engine.offload
+    short = engine.device.type == "cuda" and point < _BOUND_BY_LAUNCHES
+    return replace(engine, mode="batched") if fits and short else None
+
+
+def _compiled(engine: Engine, point: float, total: float) -> Engine | None:
+    fits = engine.bn != "recalibrated" and engine.mode == "eager"
+    return replace(engine, mode="compiled") if fits and total > _WORTH_COMPILING else None
+
+
+_VARIATIONS: tuple[Callable[[Engine, float, float], Engine | None], ...] = (
+    _smaller_batch, _larger_batch, _other_layout, _several_points, _compiled,
+)  # fmt: skip
+
+
+class _Trials:
+    """Points of a few examples, for timing; what they cost is scaled to the whole run's."""
+
+    def __init__(self, problem: Problem, subspace: Subspace, samples: Sequence[Sample]) -> None:
+        self._problem = problem
+        self._subspace = subspace
+        self._samples = samples
+        self._place = (0.1,) * len(subspace.directions)
+
+    def prepared(self, engine: Engine) -> Objective | None:
+        """An engine ready to measure on the first examples, its first batch behind it; None where it cannot."""
+        n = max(_EXAMPLES, 2 * (engine.batch_size or 1))
+        first = self._samples[0]
+        part = replace(first, examples=first.examples.select(np.arange(min(n, first.size))))
+        try:
+            objective = Objective(self._problem, self._subspace, [part], replace(engine, tolerance=0.0))
+            objective.trial()
+        except Exception as error:  # whatever a compiler or vmap, or a model under them, raises
+            if not out_of_memory(error) and engine.mode == "eager":
+                raise
+            return None
+        return objective
+
+    def seconds(self, objective: Objective) -> float:
+        """What a point of the run costs, by the fastest of a few trials."""
+        return min(self._once(objective) for _ in range(_ROUNDS))
+
+    def faster(self, champion: Objective, challenger: Objective) -> tuple[Objective, float]:
+        """The faster of two, measured in turn, and what a point of the run costs with it."""
+        pairs = [(self._once(champion), self._once(challenger)) for _ in range(_ROUNDS)]
+        old, new = (min(times) for times in zip(*pairs, strict=True))
+        return (challenger, new) if new * _MARGIN < old else (champion, old)
+
+    def _once(self, objective: Objective) -> float:
+        n_points = objective.engine.lanes if objective.engine.mode == "batched" else 1
+        started = time.perf_counter()
+        objective.measure_all([self._place] * n_points)
+        share = sum(sample.size for sample in self._samples) / objective.n_examples
+        return (time.perf_counter() - started) / n_points * share

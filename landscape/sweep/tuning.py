@@ -1,0 +1,108 @@
+"""How a run computes: as asked, as the file to go on with was, or as is found to be fastest; decided once, by rank 0."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape.errors import InputError
+from landscape.objective import Engine, Objective, Sample, calibrate, out_of_memory
+from landscape.progress import Progress, duration
+from landscape.surface import Surface
+from landscape.sweep.options import Options
+from landscape.sweep.plan import Plan
+
+__all__ = ["described", "settle"]
+
+_SHORT_RUN = 30.0  # seconds; trying out engines takes a few, and below this the usual one is as good
+_FEW, _MANY = 64, 8192  # examples of a first trial
+_STORED = {"engine": "mode", "batch_size": "batch_size", "lanes": "lanes", "channels_last": "channels_last", "folded": "folded"}
+
+
+def settle(
+    plan: Plan,
+    options: Options,
+    device: torch.device,
+    samples: Sequence[Sample],
+    old: Surface | None,
+    n_ranks: int,
+    progress: Progress,
+) -> Engine:
+    """The engine of a run.
+
+    A resumed run computes as the file says it was begun. One that is short, or told its engine, is not tried out: what it computes
+    with follows from the problem alone. A model that cannot be compiled or mapped over is computed eagerly.
+
+    Raises:
+        InputError: for settings that do not go together.
+    """
+    double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
+    precision = options.precision or ("fp64" if double else "fp32")
+    asked: dict[str, Any] = {"batch_size": options.batch_size, "mode": options.engine}
+    usual = {"mode": "eager", "batch_size": None}
+    settings = {**usual, **_stored(old), **{name: value for name, value in asked.items() if value is not None}}
+    engine = Engine(device, precision, bn=plan.bn, tolerance=options.tolerance, offload=options.offload, **settings)
+    engine, seconds = _tried(plan, samples, engine, progress)
+    total = seconds * _n_left(plan, samples, old) / n_ranks
+    if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
+        return engine
+    found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds))
+    if found.engine != engine:
+        progress.note(
+            f"engine: {described(found.engine)}, {found.seconds_before / found.seconds:.2f} × the speed of {described(engine)} "
+            f"({duration(found.seconds)} instead of {duration(found.seconds_before)} a point)"
+        )
+    return found.engine
+
+
+def described(engine: Engine) -> str:
+    """An engine in a few words."""
+    layout = "channels last" if engine.channels_last else "channels first"
+    lanes = f" {engine.lanes} points at once" if engine.mode == "batched" else ""
+    return f"{engine.mode}{lanes}, batch {engine.batch_size}, {layout}"
+
+
+def _stored(old: Surface | None) -> dict[str, Any]:
+    """The settings a file was begun with; a file of another origin has none."""
+    run: Mapping[str, Any] = old.runs[-1] if old is not None and old.runs else {}
+    kinds = {"engine": str, "batch_size": int, "lanes": int, "channels_last": bool, "folded": bool}
+    return {
+        field: kinds[name](run[name])
+        for name, field in _STORED.items()
+        if name in run and (name != "lanes" or run.get("engine") == "batched")
+    }
+
+
+def _n_left(plan: Plan, samples: Sequence[Sample], old: Surface | None) -> int:
+    """How many points are not measured yet on every split."""
+    losses = [f"{sample.split}_loss" for sample in samples]
+    if old is None or not all(key in old.done for key in losses):
+        return plan.grid.n_points
+    return plan.grid.n_points - int(np.logical_and.reduce([old.done[key] for key in losses]).sum())
+
+
+def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Progress) -> tuple[Engine, float]:
+    """The engine with its batch size settled, eager where it fails otherwise, and about what a point costs, in seconds."""
+    n = _FEW if engine.mode == "eager" else _MANY  # what is compiled is compiled for whole batches
+    part = [replace(sample, examples=sample.examples.select(np.arange(min(sample.size, n)))) for sample in samples]
+    try:
+        objective = Objective(plan.problem, plan.subspace, part, engine)
+        objective.trial()
+    except Exception as error:
+        if out_of_memory(error):  # the whole run's batch is halved later; here it is enough to know that it is no short run's
+            return replace(engine, batch_size=engine.batch_size or _FEW), 0.0
+        if engine.mode == "eager" or isinstance(error, InputError):
+            raise
+        first = next(iter(str(error).strip().splitlines()), "")
+        progress.note(f"the model cannot be {engine.mode} ({type(error).__name__}: {first[:100]}); computing eagerly")
+        return _tried(plan, samples, replace(engine, mode="eager"), progress)
+    started = time.perf_counter()
+    objective.trial()
+    share = sum(sample.size for sample in samples) / objective.n_examples
+    return objective.engine, (time.perf_counter() - started) * share
