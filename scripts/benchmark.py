@@ -28,6 +28,7 @@ import landscape
 from landscape import benchmark
 from landscape.atomic import replacing
 from landscape.benchmark.case import pose
+from landscape.benchmark.floor import arithmetic
 from landscape.benchmark.original import Original
 from landscape.benchmark.report import environment_of
 from landscape.errors import LandscapeError, nearest
@@ -116,7 +117,12 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
         device = torch.device(options.device)
         environment = environment_of(device)
         original = Original(pose(made, options.checkpoint, None, device, 2))
-        seconds_original = [_timed(lambda: original(1))]
+
+        def measure_original() -> float:
+            with arithmetic("fp32"):
+                return _timed(lambda: original(1))
+
+        seconds_original = [measure_original()]
         axis = (-1, 1, options.side)
         began = time.perf_counter()
         surface = landscape.surface(
@@ -124,7 +130,7 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
             threads=options.threads,
         )  # fmt: skip
         total = time.perf_counter() - began
-        seconds_original.append(_timed(lambda: original(1)))
+        seconds_original.append(measure_original())
         n_points = surface.grid.n_points
         scaled = n_points * float(np.mean(seconds_original))
         in_points = float(np.nansum(surface.seconds))

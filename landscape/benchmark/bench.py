@@ -10,7 +10,7 @@ import torch
 from landscape.benchmark.case import Case, pose
 from landscape.benchmark.contender import Contender
 from landscape.benchmark.engines import EngineRun
-from landscape.benchmark.floor import cost_of, measure_rates
+from landscape.benchmark.floor import arithmetic, cost_of, measure_rates
 from landscape.benchmark.original import Forward, Original
 from landscape.benchmark.peers import PEERS
 from landscape.benchmark.race import race
@@ -75,7 +75,8 @@ def run(
             case = pose(problem, start, MOST_EXAMPLES if examples is None else examples, place, _POINTS)
             words = dict.fromkeys(("fp32", *precision))  # in this order, each once
             rates = measure_rates(place, words)
-            results, absent = race(case, _entries(precision), rounds, _TURN, progress)
+            with arithmetic("fp32"):  # TF32 off for whoever does not ask for it
+                results, absent = race(case, _entries(precision), rounds, _TURN, progress)
             cost, rates = cost_of(case), rates.best(measure_rates(place, words))
     finally:
         torch.set_num_threads(before)

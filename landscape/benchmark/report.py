@@ -100,7 +100,7 @@ class Report:
         lines += [f"{name:<26}{reason}" for name, reason in self.absent.items()]
         lines.append("")
         lines += [
-            f"floor {floor.precision}: {1e3 * floor.seconds:.3g} ms a point; {self.cost.operations:.3g} operations at {floor.matrix_rate / 1e9:,.0f} "
+            f"floor {floor.precision}: {1e3 * floor.seconds:.3g} ms a point; {self.cost.operations:.3g} operations at {floor.operation_rate / 1e9:,.0f} "
             f"GFLOP/s are {1e3 * floor.operation_seconds:.3g} ms, weights and activations at {floor.copy_rate / 1e9:.3g} GB/s "
             f"{1e3 * floor.byte_seconds:.3g} ms"
             for floor in self.floors.values()

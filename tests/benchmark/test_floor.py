@@ -21,6 +21,7 @@ def test_a_perceptron_costs_what_its_layers_say() -> None:
     assert cost.operations == pytest.approx(n * 2 * (5 * 7 + 7 * 3))  # a multiplication and an addition for each weight
     assert cost.activations == pytest.approx(n * (7 + 3))  # the ReLU comes with the layer before it
     assert cost.parameters == 5 * 7 + 7 * 3  # biases stand still
+    assert not cost.convolved
 
 
 def test_a_convolution_costs_its_kernel_at_each_pixel_and_its_norm_nothing() -> None:
@@ -30,22 +31,25 @@ def test_a_convolution_costs_its_kernel_at_each_pixel_and_its_norm_nothing() -> 
     cost = cost_of(pose(Problem(model, nn.CrossEntropyLoss(), data), None, None, CPU, 2))
     assert cost.operations == pytest.approx(n * 2 * (2 * 9) * 4 * 36)
     assert cost.activations == pytest.approx(n * 4 * 36)
+    assert cost.convolved
 
 
 def test_the_floor_is_operations_over_their_rate_or_bytes_over_theirs() -> None:
-    rates = Rates({"fp32": 1e9, "bf16": 4e9}, copy=1e8)
-    floor = rates.floor(Cost(operations=1e9, activations=1e3, parameters=10), "fp32")
+    rates = Rates({"fp32": 1e9, "bf16": 4e9}, {"fp32": 2e9, "bf16": 1e9}, copy=1e8)
+    floor = rates.floor(Cost(operations=1e9, activations=1e3, parameters=10, convolved=False), "fp32")
     assert floor.operation_seconds == pytest.approx(1.0)
     assert floor.byte_seconds == pytest.approx((4 * 4 * 10 + 2 * 4 * 1e3) / 1e8)
     assert floor.seconds == floor.operation_seconds
-    bytes_bind = rates.floor(Cost(operations=4e9, activations=1e9, parameters=0), "bf16")
+    winograd = rates.floor(Cost(operations=1e9, activations=1e3, parameters=10, convolved=True), "fp32")
+    assert winograd.operation_seconds == pytest.approx(0.5)  # convolutions are faster than matrix products here
+    bytes_bind = rates.floor(Cost(operations=4e9, activations=1e9, parameters=0, convolved=True), "bf16")
     assert bytes_bind.operation_seconds == pytest.approx(1.0)
     assert bytes_bind.seconds == bytes_bind.byte_seconds == pytest.approx(2 * 2 * 1e9 / 1e8)
 
 
 def test_the_better_of_two_measurements_counts() -> None:
-    first, second = Rates({"fp32": 3.0, "bf16": 4.0}, 9.0), Rates({"fp32": 5.0, "bf16": 2.0}, 7.0)
-    assert first.best(second) == Rates({"fp32": 5.0, "bf16": 4.0}, 9.0)
+    first, second = Rates({"fp32": 3.0}, {"fp32": 4.0}, 9.0), Rates({"fp32": 5.0}, {"fp32": 2.0}, 7.0)
+    assert first.best(second) == Rates({"fp32": 5.0}, {"fp32": 4.0}, 9.0)
 
 
 def test_rates_are_of_this_century_and_the_users_matrix_precision_comes_back() -> None:
@@ -58,4 +62,5 @@ def test_rates_are_of_this_century_and_the_users_matrix_precision_comes_back() -
     finally:
         torch.set_float32_matmul_precision(before)
     assert 1e8 < rates.matrix["fp32"] < 1e17
+    assert 1e8 < rates.convolution["fp32"] < 1e17
     assert 1e8 < rates.copy < 1e15

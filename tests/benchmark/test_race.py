@@ -126,7 +126,9 @@ def test_the_report_says_what_was_measured() -> None:
         result("hand-written", 2.0, 1.0, 4.0),
         result("engine eager bf16", 0.5, 0.4, 0.8, precision="bf16"),
     ]
-    report = Report("net", "untrained", 100, 500, environment_of(CPU), Cost(1, 1, 1), floors, results, {"landscaper": "away"})
+    report = Report(
+        "net", "untrained", 100, 500, environment_of(CPU), Cost(1, 1, 1, False), floors, results, {"landscaper": "away"}
+    )
     tree = json.loads(json.dumps(report.tabulate()))
     engine = tree["results"][2]
     assert engine["times_as_fast_as"]["original"] == {"median": 16.0, "min": 10.0, "max": 20.0}
@@ -143,6 +145,8 @@ def test_the_report_says_what_was_measured() -> None:
 
 def test_a_report_without_the_original_has_no_ratios_to_it() -> None:
     floors = {"fp32": Floor("fp32", 1e9, 1e9, 0.5, 0.25)}
-    report = Report("net", "untrained", 10, 10, environment_of(CPU), Cost(1, 1, 1), floors, [result("hand-written", 1.0)], {})
+    report = Report(
+        "net", "untrained", 10, 10, environment_of(CPU), Cost(1, 1, 1, False), floors, [result("hand-written", 1.0)], {}
+    )
     assert set(report.tabulate()["results"][0]["times_as_fast_as"]) == {"hand_written"}
     assert "hand-written" in report.describe()
