@@ -15,7 +15,6 @@ __all__ = [
     "describe_precision",
     "describe_resolution",
     "is_approximate",
-    "relative_error",
 ]
 
 _LOSSY = ("tf32", "bf16")
@@ -36,8 +35,11 @@ def describe_examples(surface: Surface, split: str) -> str:
         counts = counts[counts > 0]
         spread = "as many as that takes" if counts.size == 0 else f"{counts.min():,}"
         spread += f" to {counts.max():,}" if counts.size and counts.min() < counts.max() else ""
-        rule = f"each point measured until its loss had a standard error of {100 * _tolerance(surface):.3g} %, on "
-        return f"{rule if _tolerance(surface) > 0 else 'measured on '}{spread} {of}"
+        if _tolerance(surface) <= 0:
+            return f"measured on {spread} {of}"
+        short = counts.size and 0 < used < size and counts.max() >= used
+        end = f" or the {used:,} chosen examples ended" if short else ""
+        return f"each point measured until its loss had a standard error of {_percent(_tolerance(surface))}{end}, on {spread} {of}"
     order = str(data.get("order", ""))
     return f"measured on {used:,} {of}{f' ({order})' if order else ''}" if 0 < used < size else ""
 
@@ -49,17 +51,17 @@ def describe_precision(surface: Surface) -> str:
         return ""
     if n_points == 0:
         return f"computed in {precision}, not audited"
-    relative = 100 * float(surface.checks.get("audit_relative", math.nan))
-    return f"computed in {precision}; at {n_points:,} points computed in fp32 too, values are at most {relative:.2g} % apart"
+    apart = _percent(float(surface.checks.get("audit_relative", math.nan)))
+    return f"computed in {precision}; at {n_points:,} points computed in fp32 too, values are at most {apart} apart"
 
 
-def relative_error(surface: Surface, metric: Metric, shown: np.ndarray) -> float:
-    """The largest standard error among the points `shown`, as a share of the value; NaN where none is known."""
+def describe_relative_error(surface: Surface, metric: Metric, shown: np.ndarray) -> str:
+    """The largest standard error among the points `shown`, as a share of the value; empty where none is known or all are 0."""
     values, stderr = surface.values[metric.key], np.asarray(surface.stderr.get(metric.key, []))
     if stderr.shape != values.shape:
-        return math.nan
-    known = shown & np.isfinite(values) & np.isfinite(stderr) & (values != 0)
-    return float((stderr[known] / np.abs(values[known])).max()) if known.any() else math.nan
+        return ""
+    known = shown & np.isfinite(values) & (stderr > 0) & (values != 0)
+    return f"{_percent((stderr[known] / np.abs(values[known])).max())} of the value" if known.any() else ""
 
 
 def describe_resolution(whole: Surface, part: Surface) -> str:
@@ -84,6 +86,10 @@ def describe_left_out(whole: Surface, part: Surface, key: str) -> str:
 def _size(surface: Surface) -> str:
     shape: Sequence[int] = surface.shape if surface.kind == "surface" else surface.shape[:1]
     return " × ".join(f"{n:,}" for n in shape)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}\u00a0%"
 
 
 def _tolerance(surface: Surface) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from landscape.plotting.caveats import describe_examples, describe_precision, is_approximate, relative_error
+from landscape.plotting.caveats import describe_examples, describe_precision, describe_relative_error, is_approximate
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label
 from landscape.surface import Surface
@@ -52,8 +52,8 @@ def _errors(panels: Sequence[Panel]) -> str:
     for panel in panels:
         shown = np.isfinite(panel.layer.values) & ~panel.layer.clipped
         if is_approximate(panel.whole):
-            relative = relative_error(panel.surface, panel.metric, shown)
-            largest += [f"{100 * relative:.2g} % of the value ({_what(panel)})"] if relative > 0 else []
+            relative = describe_relative_error(panel.surface, panel.metric, shown)
+            largest += [f"{relative} ({_what(panel)})"] if relative else []
             continue
         stderr = np.asarray(panel.surface.stderr.get(panel.metric.key, []))
         if stderr.shape == panel.layer.values.shape:

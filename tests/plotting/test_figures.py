@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,7 +94,8 @@ def test_the_notes_say_what_was_measured_on_what(plane: Make) -> None:
     assert "part: measured on 1,000 of 50,000 train examples (first)" in note
     assert "part: largest standard error of what is not cut off: 0.031 (train loss)" in note
     assert (
-        "adaptive: each point measured until its loss had a standard error of 1 %, on 128 to 4,096 of 50,000 train examples" in note
+        "adaptive: each point measured until its loss had a standard error of 1\u00a0%, on 128 to 4,096 of 50,000 train examples"
+        in note
     )
     whole = bowl(plane, data={"train": {"size": 600, "used": 600}}, stderr={"train_loss": 0 * error})
     assert figure(whole).get_supxlabel() == ""
@@ -109,11 +111,17 @@ def test_the_notes_say_how_far_values_may_be_from_the_exact_ones(plane: Make, ki
     lossy = bowl(
         plane, name="lossy", attributes={"precision": "bf16"}, checks={"audit_points": 17, "audit_relative": 0.00131}, **how
     )
-    note = " ".join(figure([tolerant, lossy], kind=kind).get_supxlabel().split())
-    assert "tolerant: each point measured until its loss had a standard error of 2 %, on 50,000 of 50,000 train examples" in note
-    assert "tolerant: largest standard error: 1 % of the value (train loss)" in note  # 0.01 / √loss, at the loss of 1
+    note = re.sub(r"[ \n]+", " ", figure([tolerant, lossy], kind=kind).get_supxlabel())
+    assert (
+        "tolerant: each point measured until its loss had a standard error of 2\u00a0%, on 50,000 of 50,000 train examples" in note
+    )
+    assert "tolerant: largest standard error: 1\u00a0% of the value (train loss)" in note  # 0.01 / √loss, at the loss of 1
     assert "lossy: measured on 50,000 of 50,000 train examples" in note
-    assert "lossy: computed in bf16; at 17 points computed in fp32 too, values are at most 0.13 % apart" in note
+    assert "lossy: computed in bf16; at 17 points computed in fp32 too, values are at most 0.13\u00a0% apart" in note
+    few = bowl(plane, attributes={"tolerance": 0.02}, data={"train": {"size": 50000, "used": 500}},
+               examples={"train": np.full((5, 5), 500)})  # fmt: skip
+    ended = "standard error of 2\u00a0% or the 500 chosen examples ended, on 500 of 50,000 train examples"
+    assert ended in re.sub(r"[ \n]+", " ", figure(few).get_supxlabel())
     assert "not audited" in figure(bowl(plane, attributes={"precision": "tf32"})).get_supxlabel()
     exact = bowl(plane, attributes={"precision": "fp32", "tolerance": 0.0}, checks={"audit_points": 0}, **how)
     assert figure(exact, kind="heatmap").get_supxlabel() == ""

@@ -144,6 +144,7 @@ def test_an_unfinished_plane_is_a_relief_at_the_resolution_it_has(plane: Plane) 
     assert "1 further measured point is not drawn" in figure.get_supxlabel()
     assert not figure.legends
     draw(figure)
+    assert axes.title.get_window_extent().y1 <= figure.bbox.y1  # two lines, and none outside the picture
 
 
 def test_panels_share_heights_colours_and_camera(plane: Plane) -> None:

@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import InputError
+from landscape.plotting.caveats import (
+    describe_examples,
+    describe_left_out,
+    describe_precision,
+    describe_relative_error,
+    describe_resolution,
+    is_approximate,
+)
 from landscape.surface import Point, Surface
 
 __all__ = ["content", "embed", "holes"]
@@ -27,7 +35,10 @@ def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any
     wanted = surfaces[0].metric().key
     metrics = [surfaces[0].metrics[key] for key in keys]
     return {
-        "metrics": [{"key": metric.key, "label": f"{metric.split} {metric.name}", "unit": metric.unit} for metric in metrics],
+        "metrics": [
+            {"key": metric.key, "split": metric.split, "label": f"{metric.split} {metric.name}", "unit": metric.unit}
+            for metric in metrics
+        ],
         "metric": wanted if wanted in keys else keys[0],
         "planes": [_plane(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "surface"],
         "lines": [_line(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "line"],
@@ -55,40 +66,55 @@ def holes(surface: Surface, key: str) -> dict[str, int]:
 
 
 def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
-    return {
-        **_head(surface, title, keys),
-        "y": surface.y.tolist(),
-        "y_label": surface.axes[1].label,
-        "values": {key: _rows(_measured(surface, key)) for key in keys},
-        "stderr": {key: _rows(surface.stderr[key]) for key in keys if key in surface.stderr},
-        "examples": {split: _rows(counts) for split, counts in surface.examples.items()},
-    }
+    return {**_common(surface, title, keys), "y_label": surface.axes[1].label}
 
 
 def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     """A line: `values` holds one row of `nx` for each draw; for several draws the quartiles between them stand beside."""
-    line = {
-        **_head(surface, title, keys),
-        "values": {key: _rows(_measured(surface, key)) for key in keys},
-        "stderr": {key: _rows(surface.stderr[key]) for key in keys if key in surface.stderr},
-        "examples": {split: _rows(counts) for split, counts in surface.examples.items()},
-        "quartiles": {},
-        "draws": [],
-    }
+    line = {**_common(surface, title, keys), "quartiles": {}, "draws": []}
     if surface.n_draws > 1:
+        parts = _parts(surface, keys)
         line["draws"] = [_text(seed) for seed in surface.axes[1].values.tolist()]
-        line["quartiles"] = {key: _numbers(_quartiles(surface, key)) for key in keys}
+        line["quartiles"] = {key: _numbers(_quartiles(parts[surface.metrics[key].split], key)) for key in keys}
     return line
 
 
-def _head(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+def _common(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+    """What planes and lines have alike: of a split that is not all measured the complete part, on a grid of its own."""
+    parts = _parts(surface, keys)
+    part_of = {key: parts[surface.metrics[key].split] for key in keys}
     return {
         "name": title,
-        "x": surface.x.tolist(),
+        "grids": {split: {axis.name: axis.values.tolist() for axis in part.axes} for split, part in parts.items()},
         "x_label": surface.axes[0].label,
-        "holes": {key: holes(surface, key) for key in keys},
+        "holes": {key: holes(part, key) for key, part in part_of.items()},
+        "notes": {key: _notes(surface, part, key) for key, part in part_of.items()},
         "points": [_point(point) for point in surface.points],
+        "values": {key: _rows(_measured(part, key)) for key, part in part_of.items()},
+        "stderr": {key: _rows(part.stderr[key]) for key, part in part_of.items() if key in part.stderr},
+        "examples": {split: _rows(part.examples[split]) for split, part in parts.items() if split in part.examples},
     }
+
+
+def _parts(surface: Surface, keys: Sequence[str]) -> dict[str, Surface]:
+    """The part of a surface on which all of `keys` are measured, by split; the surface itself where there is none."""
+    parts: dict[str, Surface] = {}
+    for split in dict.fromkeys(surface.metrics[key].split for key in keys):
+        part: Surface | None = surface
+        for key in keys:
+            part = part.complete_part(key) if part is not None and surface.metrics[key].split == split else part
+        parts[split] = surface if part is None else part
+    return parts
+
+
+def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
+    """What a reader must know of the values drawn, in sentences."""
+    notes = [describe_resolution(surface, part), describe_left_out(surface, part, key)]
+    if is_approximate(surface):
+        error = describe_relative_error(part, part.metrics[key], np.asarray(part.done[key], dtype=bool))
+        examples = describe_examples(part, part.metrics[key].split)
+        notes += [examples, f"largest standard error: {error}" if error else "", describe_precision(surface)]
+    return [f"{note[0].upper()}{note[1:]}." for note in notes if note]
 
 
 def _point(point: Point) -> dict[str, Any]:

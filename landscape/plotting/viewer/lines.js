@@ -9,17 +9,17 @@ const translucent = (hex, share) => `rgba(${[1, 3, 5].map((at) => parseInt(hex.s
 const lineGraph = document.querySelector('.lines');
 
 // The middle half of the draws as a closed shape for each stretch without a hole.
-function bandShape(line, low, high) {
+function bandShape(nodes, low, high) {
   const x = [];
   const y = [];
   let start = null;
-  for (let i = 0; i <= line.x.length; i += 1) {
-    const there = i < line.x.length && low[i] !== null && high[i] !== null;
+  for (let i = 0; i <= nodes.length; i += 1) {
+    const there = i < nodes.length && low[i] !== null && high[i] !== null;
     if (there && start === null) start = i;
     if (there || start === null) continue;
-    for (let at = start; at < i; at += 1) { x.push(line.x[at]); y.push(low[at]); }
-    for (let at = i - 1; at >= start; at -= 1) { x.push(line.x[at]); y.push(high[at]); }
-    x.push(line.x[start], null);
+    for (let at = start; at < i; at += 1) { x.push(nodes[at]); y.push(low[at]); }
+    for (let at = i - 1; at >= start; at -= 1) { x.push(nodes[at]); y.push(high[at]); }
+    x.push(nodes[start], null);
     y.push(low[start], null);
     start = null;
   }
@@ -29,19 +29,20 @@ function bandShape(line, low, high) {
 function drawsTraces(line, key, how, style) {
   const [low, middle, high] = line.quartiles[key];
   const at = (row) => row.map((value) => drawn(value, how));
-  const band = bandShape(line, at(low), at(high));
-  const x = line.values[key].flatMap(() => [...line.x, null]);
+  const nodes = gridOf(line, key).x;
+  const band = bandShape(nodes, at(low), at(high));
+  const x = line.values[key].flatMap(() => [...nodes, null]);
   const y = line.values[key].flatMap((row) => [...at(row), null]);
   const metric = metricOf(key);
   const unit = metric.unit ? ` ${plain(metric.unit)}` : '';
-  const texts = line.x.map((where, i) => [plain(shortened(line.name, 60)), `<b>median ${plain(metric.label)} ${middle[i]}</b>${unit}`,
+  const texts = nodes.map((where, i) => [plain(shortened(line.name, 60)), `<b>median ${plain(metric.label)} ${middle[i]}</b>${unit}`,
     `quartiles ${low[i]} and ${high[i]}`, `${line.values[key].filter((row) => row[i] !== null).length} of ${line.draws.length} draws`, `x ${place(where)}`].join('<br>'));
   return [
     { ...band, type: 'scatter', mode: 'lines', fill: 'toself', fillcolor: translucent(style.ink, 0.2), line: { width: 0, simplify: false }, hoverinfo: 'skip',
       showlegend: false, legendgroup: line.name },
     { x, y, type: 'scatter', mode: 'lines', line: { color: translucent(style.ink, 0.25), width: 0.8, simplify: false }, hoverinfo: 'skip', showlegend: false,
       legendgroup: line.name, connectgaps: false },
-    { x: line.x, y: at(middle), type: 'scatter', mode: 'lines', name: plain(`${shortened(line.name, 60)}, median of ${line.draws.length} draws`),
+    { x: nodes, y: at(middle), type: 'scatter', mode: 'lines', name: plain(`${shortened(line.name, 60)}, median of ${line.draws.length} draws`),
       legendgroup: line.name, line: { color: style.ink, dash: style.dash, width: 2.2, simplify: false }, hovertext: texts, hoverinfo: 'text', connectgaps: false },
   ];
 }
@@ -61,14 +62,15 @@ function lineTraces(line, key, how, number) {
   };
   if (line.draws.length) return [...drawsTraces(line, key, how, style), dots];
   const values = line.values[key][0];
+  const nodes = gridOf(line, key).x;
   const texts = values.map((value, i) => (value === null ? ''
-    : [plain(shortened(line.name, 60)), ...described(line, key, 0, i, value), `x ${place(line.x[i])}`].join('<br>')));
+    : [plain(shortened(line.name, 60)), ...described(line, key, 0, i, value), `x ${place(nodes[i])}`].join('<br>')));
   const y = values.map((value) => drawn(value, how));
   const alone = y.map((value, i) => ((y[i - 1] ?? null) === null && (y[i + 1] ?? null) === null ? value : null));
   return [
-    { x: line.x, y, type: 'scatter', mode: 'lines', name: plain(shortened(line.name, 60)), legendgroup: line.name, connectgaps: false,
+    { x: nodes, y, type: 'scatter', mode: 'lines', name: plain(shortened(line.name, 60)), legendgroup: line.name, connectgaps: false,
       line: { color: style.ink, dash: style.dash, width: 2.2, simplify: false }, hovertext: texts, hoverinfo: 'text' },
-    { x: line.x, y: alone, type: 'scatter', mode: 'markers', showlegend: false, legendgroup: line.name, marker: { size: 5, color: style.ink },
+    { x: nodes, y: alone, type: 'scatter', mode: 'markers', showlegend: false, legendgroup: line.name, marker: { size: 5, color: style.ink },
       hovertext: texts, hoverinfo: 'text' },
     dots,
   ];

@@ -18,7 +18,7 @@ function described(surface, key, row, column, value) {
   const said = [`<b>${plain(metric.label)} ${value}</b>${metric.unit ? ` ${plain(metric.unit)}` : ''}`];
   const error = surface.stderr[key]?.[row][column] ?? null;
   if (error !== null) said.push(`standard error ${error}`);
-  const split = key.slice(0, key.indexOf('_'));
+  const { split } = metric;
   const examples = surface.examples[split]?.[row][column] ?? null;
   if (examples !== null) said.push(`${counted(examples, 'example', 'examples')}`);
   const accuracy = surface.values[`${split}_accuracy`]?.[row][column] ?? null;
@@ -50,21 +50,22 @@ function flags(plane, key, how) {
 
 function planeTraces(plane, key, how, paint) {
   const measured = plane.values[key];
+  const { x, y } = gridOf(plane, key);
   const z = measured.map((row) => row.map((value) => drawn(value, how)));
   const tones = measured.map((row) => row.map((value) => tone(value, how, paint)));
   const texts = measured.map((row, j) => row.map((value, i) => (z[j][i] === null ? ''
-    : [...described(plane, key, j, i, value), `x ${place(plane.x[i])}`, `y ${place(plane.y[j])}`].join('<br>'))));
+    : [...described(plane, key, j, i, value), `x ${place(x[i])}`, `y ${place(y[j])}`].join('<br>'))));
   const colours = { cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false };
   const dots = lonely(z);
   const marks = marksOf(plane, key, how);
   return [
     {
-      type: 'surface', x: plane.x, y: plane.y, z, surfacecolor: tones, ...colours, hovertext: texts, hoverinfo: 'text',
+      type: 'surface', x, y, z, surfacecolor: tones, ...colours, hovertext: texts, hoverinfo: 'text',
       connectgaps: false, visible: z.some((row) => row.some((value) => value !== null)), lighting: { ambient: 0.62, diffuse: 0.62, specular: 0.12, roughness: 0.7, fresnel: 0.1 },
       lightposition: { x: -2e4, y: -3e4, z: 5e4 },
     },
     {
-      type: 'scatter3d', mode: 'markers', x: dots.map(([, i]) => plane.x[i]), y: dots.map(([j]) => plane.y[j]),
+      type: 'scatter3d', mode: 'markers', x: dots.map(([, i]) => x[i]), y: dots.map(([j]) => y[j]),
       z: dots.map(([j, i]) => z[j][i]), hovertext: dots.map(([j, i]) => texts[j][i]), hoverinfo: 'text', showlegend: false,
       marker: { size: 3.5, color: dots.map(([j, i]) => tones[j][i]), ...colours },
     },

@@ -15,6 +15,7 @@ const short = (value) => {
 };
 
 const metricOf = (key) => data.metrics.find((metric) => metric.key === key);
+const gridOf = (surface, key) => surface.grids[metricOf(key).split]; // the splits of a run that ended early may lie on different ones
 const titleOf = (metric) => (metric.unit ? `${metric.label} (${metric.unit})` : metric.label);
 const finiteOf = (surface, key) => surface.values[key].flat().filter((value) => value !== null);
 
@@ -167,7 +168,7 @@ function remarks(surface, key, how) {
   if (nan) gaps.push(`${counted(nan, 'value', 'values')} NaN`);
   if (infinite) gaps.push(`${counted(infinite, 'value', 'values')} infinite`);
   if (low) gaps.push(`${counted(low, 'value', 'values')} ≤ 0, which a log scale cannot show`);
-  const said = gaps.length ? [`Left empty: ${gaps.join('; ')}.`] : [];
+  const said = [...surface.notes[key], ...(gaps.length ? [`Left empty: ${gaps.join('; ')}.`] : [])];
   if (flat) said.push(`Drawn flat: ${counted(flat, 'value', 'values')} above ${how.clip}; hovering gives what was measured.`);
   return said.join(' ');
 }
