@@ -18,6 +18,9 @@ from landscape.surface import Surface
 __all__ = ["Recorder", "hold"]
 
 _FLUSH_SECONDS = 1.0
+_NUMBERS_A_WRITE = 4096  # numbers read and written at once in the time that one takes alone
+
+Pending = list[tuple[str, tuple[int, ...], float]]
 
 
 class Recorder:
@@ -36,16 +39,14 @@ class Recorder:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
         self._inode = os.stat(self.path).st_ino
-        self._pending: list[tuple[str, tuple[int, ...], float]] = []
+        self._values: Pending = []
+        self._marks: Pending = []
         self._flushed = time.monotonic()
 
     def record(self, index: tuple[int, ...], arrays: Iterable[tuple[str, float]], seconds_between: float = _FLUSH_SECONDS) -> None:
-        """Write what was measured at one grid index, as (dataset name, number); done marks wait for the next flush."""
+        """Take what was measured at one grid index, as (dataset name, number); it is written at the next flush."""
         for name, value in arrays:
-            if name.startswith("done/"):
-                self._pending.append((name, index, value))
-            else:
-                self._file[name][index] = value
+            (self._marks if name.startswith("done/") else self._values).append((name, index, value))
         if time.monotonic() - self._flushed >= seconds_between:
             self.flush()
 
@@ -56,16 +57,28 @@ class Recorder:
             RunError: when the disk is full.
         """
         try:
-            self._file.flush()
-            for name, index, value in self._pending:
-                self._file[name][index] = value
-            self._pending.clear()
-            self._file.flush()
+            for pending in (self._values, self._marks):
+                self._write(pending)
+                self._file.flush()
+                pending.clear()
         except OSError as error:
             raise RunError(
                 f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again"
             ) from error
         self._flushed = time.monotonic()
+
+    def _write(self, pending: Pending) -> None:
+        """Write numbers into their datasets: one by one, or where that takes longer, with the whole dataset read and written once."""
+        by_name: dict[str, Pending] = {}
+        for entry in pending:
+            by_name.setdefault(entry[0], []).append(entry)
+        for name, entries in by_name.items():
+            dataset = self._file[name]
+            target = dataset[...] if len(entries) * _NUMBERS_A_WRITE >= dataset.size else dataset
+            for _, index, value in entries:
+                target[index] = value
+            if target is not dataset:
+                dataset[...] = target
 
     def finish(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> None:
         """Replace the file by its final form, checks and numbers included, in one step.

@@ -21,6 +21,7 @@ __all__ = ["SelfCheck", "check_models", "measure_again", "nan_counts"]
 # another order: some hundred operations deep, they differ by about 1e-6 of the loss, and where the loss is far below 1 by the
 # rounding of logits of size 10. The lossy types have units of rounding of 2^-11 and 2^-8.
 _ALLOWED = {"fp64": (1e-10, 1e-12), "fp32": (1e-5, 1e-6), "tf32": (1e-2, 1e-3), "bf16": (3e-2, 3e-3)}
+_LARGEST_APART = 100  # examples
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
 _IN_PLANE = 1e-5  # a model lies in the plane when its distance is below this share of its distance from the origin
@@ -111,8 +112,10 @@ def _place(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
 
 def _apart(plan: Plan, model: Model, engine: Engine, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, float]:
     recalibrated = calibration if engine.bn == "recalibrated" else None
-    other = {} if plan.problem.loss.per_example else {"batch_size": engine.batch_size or 1}
-    return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated, **other)
+    size = engine.batch_size or 1
+    if plan.problem.loss.per_example:
+        size = min(_LARGEST_APART, max(1, 2 * size // 3))  # another size than the engine's, that fits the memory too
+    return measure_apart(plan.problem, model.weights, samples, engine.device, engine.dtype, recalibrated, size)
 
 
 def _other_statistics(plan: Plan, weights: Mapping[str, Any]) -> bool:

@@ -44,11 +44,12 @@ def settle(
     """
     double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
     precision = options.precision or ("fp64" if double else "fp32")
-    asked: dict[str, Any] = {"batch_size": options.batch_size, "mode": options.engine}
-    usual = {"mode": "eager", "batch_size": None}
-    settings = {**usual, **_stored(old), **{name: value for name, value in asked.items() if value is not None}}
-    engine = Engine(device, precision, bn=plan.bn, tolerance=options.tolerance, offload=options.offload, **settings)
+    asked = {"batch_size": options.batch_size, "mode": options.engine}
+    given = {**_stored(old), **{name: value for name, value in asked.items() if value is not None}}
+    engine = Engine(device, precision, bn=plan.bn, tolerance=options.tolerance, offload=options.offload, **given)
     engine, seconds = _tried(plan, samples, engine, progress)
+    if "batch_size" not in given:
+        engine = replace(engine, batch_size=min(engine.batch_size or 1, max(sample.size for sample in samples)))
     total = seconds * _n_left(plan, samples, old) / n_ranks
     if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
         return engine
@@ -91,12 +92,12 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
     """The engine with its batch size settled, eager where it fails otherwise, and about what a point costs, in seconds."""
     n = _FEW if engine.mode == "eager" else _MANY  # what is compiled is compiled for whole batches
     part = [replace(sample, examples=sample.examples.select(np.arange(min(sample.size, n)))) for sample in samples]
+    objective = Objective(plan.problem, plan.subspace, part, engine)
     try:
-        objective = Objective(plan.problem, plan.subspace, part, engine)
         objective.trial()
     except Exception as error:
-        if out_of_memory(error):  # the whole run's batch is halved later; here it is enough to know that it is no short run's
-            return replace(engine, batch_size=engine.batch_size or _FEW), 0.0
+        if out_of_memory(error):  # it is halved later, when every rank has tried its own memory
+            return objective.engine, 0.0
         if engine.mode == "eager" or isinstance(error, InputError):
             raise
         first = next(iter(str(error).strip().splitlines()), "")
