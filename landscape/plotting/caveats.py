@@ -13,6 +13,7 @@ __all__ = [
     "describe_examples",
     "describe_left_out",
     "describe_precision",
+    "describe_relative_error",
     "describe_resolution",
     "is_approximate",
 ]

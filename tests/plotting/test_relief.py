@@ -144,7 +144,17 @@ def test_an_unfinished_plane_is_a_relief_at_the_resolution_it_has(plane: Plane) 
     assert "1 further measured point is not drawn" in figure.get_supxlabel()
     assert not figure.legends
     draw(figure)
-    assert axes.title.get_window_extent().y1 <= figure.bbox.y1  # two lines, and none outside the picture
+
+
+def test_a_title_of_two_lines_stays_in_the_picture(plane: Plane) -> None:
+    x, done = np.linspace(-1, 1, 9), np.zeros((9, 9), bool)
+    done[::2, ::2] = True
+    for n_panels in (1, 2):
+        figure = relief([plane(x, x, lambda x, y: 1 + x * x + y * y, done=done)] * n_panels)
+        draw(figure)
+        for axes in panels_of(figure):
+            assert axes.get_title().count("\n") == 1
+            assert axes.title.get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_panels_share_heights_colours_and_camera(plane: Plane) -> None:
