@@ -18,8 +18,10 @@ from landscape.subspace import Subspace
 
 __all__ = ["Calibration", "calibrate"]
 
-_EXAMPLES = 512  # a trial's point, or two batches where those are larger
+_EXAMPLES = 256  # a trial's point has so many, or a batch where that is larger; on a GPU several, which it works on ahead
+_BATCHES = {"cpu": 1, "cuda": 4}
 _ROUNDS = 3
+_BUDGET = 10.0  # seconds after which nothing further is tried; what is being tried is finished
 _MARGIN = 1.1  # a way has to be so much faster to be taken: smaller gains come and go with the machine's mood
 _WORTH_COMPILING = 300.0  # seconds a run has to take before a compilation of some 20 can pay
 _BOUND_BY_LAUNCHES = 0.05  # seconds of a point below which a GPU may be waiting for its orders
@@ -49,11 +51,14 @@ def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], e
         n_points: how many points this process will measure.
     """
     trials = _Trials(problem, subspace, samples)
+    began = time.perf_counter()
     champion = trials.prepared(engine)
     if champion is None:
         return Calibration(engine, 0.0, 0.0)
     before = seconds = trials.seconds(champion)
     for vary in _VARIATIONS:
+        if time.perf_counter() - began > _BUDGET:
+            break
         wanted = vary(champion.engine, seconds, n_points * seconds)
         challenger = trials.prepared(wanted) if wanted is not None else None
         if challenger is not None:
@@ -104,7 +109,7 @@ class _Trials:
 
     def prepared(self, engine: Engine) -> Objective | None:
         """An engine ready to measure on the first examples, its first batch behind it; None where it cannot."""
-        n = max(_EXAMPLES, 2 * (engine.batch_size or 1))
+        n = max(_EXAMPLES, _BATCHES[engine.device.type] * (engine.batch_size or 1))
         first = self._samples[0]
         part = replace(first, examples=first.examples.select(np.arange(min(n, first.size))))
         try:

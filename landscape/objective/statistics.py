@@ -1,4 +1,36 @@
-"""The mean of a metric over examples, its standard error, and where a point may stop looking at further ones."""
+"""The mean of a metric over examples, its standard error, and where a point may stop looking at further ones.
+
+What a point estimates is R = Σ s_i / Σ w_i over all N examples of a split. n of them, the first n of one order drawn at random for the
+whole run, are a sample without replacement, and R̂ is the same ratio over the sample. Its error is, to first order in 1/n,
+Σ (s_i − R w_i) / Σ w_i, a mean of residuals that add up to 0 over the population. Its variance is therefore that of a mean of n
+residuals drawn without replacement, (1 − n/N) S² / n over the squared mean weight, with S² estimated by Σ (s_i − R̂ w_i)² / (n − 1)
+(Cochran 1977, Sampling Techniques, eq. 6.13). Weights of 1 give the error of a plain mean. The correction 1 − n/N makes the
+error 0 where all examples are used, as it is.
+
+With a tolerance T a point stops at the first look at which its loss has a standard error of at most T·R̂. Looks are at 256, 512, 1,024 …
+examples: the first large enough for the error itself to be known to some percent where no few examples hold the loss, and each twice
+the last, since every further look is another chance to stop because the error came out too small by accident (estimation to a fixed
+precision: Anscombe 1953, J. R. Stat. Soc. B 15; Chow and Robbins 1965). That costs at most twice the examples that would have done;
+50,000 examples have nine looks. There is no floor below which T no longer applies: near a minimum few examples hold the loss, and a
+sample that misses some of them has too small a mean and too small an error. Relative to so small a mean the error is still large,
+which sends such points on to all examples, as it must.
+
+What this gives was measured by replaying it over stored losses of 10,000 images at 30 points in five planes around each network of
+figure 1 of Li et al. 2018, in 400 orders (tests/objective/test_tolerance.py). Share of values within two standard errors of the truth,
+among those of points that stopped before all examples (the others are exact), mean error in standard errors, and mean share of the
+examples that the 25 points of the grid on [-1, 1]² used:
+
+    T      with shortcuts             without
+    1 %    0.956   +0.01   54 %       0.956   +0.02   35 %
+    2 %    0.955   +0.01   26 %       0.955   +0.04   13 %
+    5 %    0.950   +0.00    8 %       0.956   +0.04    4 %
+
+Of a single point less can be said. Where a look is passed in some orders and failed in others, those pass that came out high, and the
+point's mean error is up to 0.4 of its standard error, upwards (the bias of every sequential rule: Whitehead 1986, Biometrika 73). Where
+the loss is held by very few examples (0.0008 at ResNet-56's origin, T = 5 %) coverage falls to 0.91, and a point that stops early in
+one order of a hundred is one of those that missed them. With a floor of 0.1 on the loss that origin stops at 256 examples, and its
+coverage is 0.72.
+"""
 
 from __future__ import annotations
 
