@@ -66,12 +66,12 @@ def holes(surface: Surface, key: str) -> dict[str, int]:
 
 
 def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
-    return {**_common(surface, title, keys), "y_label": surface.axes[1].label}
+    return {**_drawn(surface, title, keys), "y_label": surface.axes[1].label}
 
 
 def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     """A line: `values` holds one row of `nx` for each draw; for several draws the quartiles between them stand beside."""
-    line = {**_common(surface, title, keys), "quartiles": {}, "draws": []}
+    line = {**_drawn(surface, title, keys), "quartiles": {}, "draws": []}
     if surface.n_draws > 1:
         parts = _parts(surface, keys)
         line["draws"] = [_text(seed) for seed in surface.axes[1].values.tolist()]
@@ -79,7 +79,7 @@ def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     return line
 
 
-def _common(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+def _drawn(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
     """What planes and lines have alike: of a split that is not all measured the complete part, on a grid of its own."""
     parts = _parts(surface, keys)
     part_of = {key: parts[surface.metrics[key].split] for key in keys}
