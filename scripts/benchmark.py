@@ -137,7 +137,7 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
         used = surface.examples["train"]
         result = {
             "problem": "resnet56", "weights": Path(options.checkpoint).name if options.checkpoint else "untrained", "precision": precision,
-            "tolerance": TOLERANCE, "population": len(labels), "n_points": n_points, "environment": environment,
+            "tolerance": surface.attributes["tolerance"], "population": N_POPULATION, "n_points": n_points, "environment": environment,
             "seconds_total": total, "seconds_in_points": in_points, "seconds_original_by_point": seconds_original,
             "seconds_original_scaled": scaled, "times_the_original": scaled / total, "times_the_original_in_points": scaled / in_points,
             "examples": {"mean": float(used.mean()), "min": int(used.min()), "max": int(used.max())},
@@ -145,7 +145,7 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
             "run": {key: value for key, value in surface.runs[-1].items() if key not in ("host", "command")},
         }  # fmt: skip
         print(
-            f"{n_points} points in {total:.0f} s ({in_points:.0f} s in points), {used.mean():,.0f} of {len(labels):,} images on average; "
+            f"{n_points} points in {total:.0f} s ({in_points:.0f} s in points), {used.mean():,.0f} of {surface.data['train']['size']:,} images on average; "
             f"the original scaled: {scaled:.0f} s, {scaled / total:.1f} times as long",
             flush=True,
         )
@@ -219,7 +219,7 @@ def _draw_ratios(part: Any, reports: list[dict[str, Any]]) -> None:
                 f"{value:.3g} ×", (value + spread[1, row], row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
             )
         axes.set_xscale("log")
-        axes.set_xlim(0.5, 4 * (middle + spread[1]).max())
+        axes.set_xlim(0.5 * min(1.0, (middle - spread[0]).min()), 4 * (middle + spread[1]).max())
         axes.invert_yaxis()
         axes.tick_params(labelsize=8)
         machine = report["environment"]
@@ -241,7 +241,7 @@ def _draw_growth(axes: Any, curves: list[dict[str, Any]], what: str, key: str, l
     axes.set(xscale="log", yscale="log", xlabel=what, ylabel=label)
     axes.grid(alpha=0.3)
     if curves:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper left")
         axes.set_title(f"time against {what}; lines: proportional", fontsize=9, loc="left")
 
 

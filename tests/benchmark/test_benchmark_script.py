@@ -62,6 +62,7 @@ def test_the_plane_to_a_tolerance(script: ModuleType, cifar10: Path, tmp_path: P
     words = ["tolerance-fp32", "--data-dir", str(cifar10), "--side", "2", "--threads", "1", "--out", str(tmp_path)]
     assert script.main(words) == 0
     result = json.loads((tmp_path / "tolerance-fp32.json").read_text())
+    assert result["tolerance"] == 0.02
     assert (result["n_points"], result["population"], result["weights"]) == (4, 300, "untrained")
     assert result["seconds_original_scaled"] == pytest.approx(4 * np.mean(result["seconds_original_by_point"]))
     assert result["times_the_original"] == pytest.approx(result["seconds_original_scaled"] / result["seconds_total"])
