@@ -137,7 +137,7 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
         used = surface.examples["train"]
         result = {
             "problem": "resnet56", "weights": Path(options.checkpoint).name if options.checkpoint else "untrained", "precision": precision,
-            "tolerance": surface.attributes["tolerance"], "population": N_POPULATION, "n_points": n_points, "environment": environment,
+            "tolerance": surface.attributes["tolerance"], "population": int(surface.data["train"]["size"]), "n_points": n_points, "environment": environment,
             "seconds_total": total, "seconds_in_points": in_points, "seconds_original_by_point": seconds_original,
             "seconds_original_scaled": scaled, "times_the_original": scaled / total, "times_the_original_in_points": scaled / in_points,
             "examples": {"mean": float(used.mean()), "min": int(used.min()), "max": int(used.max())},
