@@ -63,7 +63,8 @@ def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], e
         challenger = trials.prepared(wanted) if wanted is not None else None
         if challenger is not None:
             champion, seconds = trials.faster(champion, challenger)
-    return Calibration(champion.engine, seconds, before)
+    chosen = replace(champion.engine, tolerance=engine.tolerance)  # trials take all their few examples
+    return Calibration(chosen, seconds, before)
 
 
 def _smaller_batch(engine: Engine, point: float, total: float) -> Engine | None:

@@ -11,18 +11,22 @@ from landscape.subspace import Subspace
 
 __all__ = ["Mover"]
 
+_LARGE = 64 * 2**20  # bytes of weights from which on the CPU handles single tensors as fast as one flat buffer
+
 
 class Mover:
     """Sets a private model to θ* + Σ c_k δ_k, on its device and in its type and memory layout.
 
-    The parameters that move become views into one flat buffer, so that a point is one sweep over it for each direction. Running
-    statistics are few but divide what passes through them, so that a rounding at a small variance counts: they are moved in float64
-    and cast once, and the end of a line between two models has the second one's statistics to the last bit.
+    The parameters that move become views into one flat buffer. Origin and directions are flat too, so that a point is one sweep over
+    them for each direction; where they are large, or stay on the host, they are used tensor by tensor as they are instead, which
+    takes no second copy. Running statistics are few but divide what passes through them, so that a rounding at a small variance
+    counts: they are moved in float64 and cast once, and the end of a line between two models has the second one's statistics to the
+    last bit.
 
     Args:
         model: the engine's own copy; every parameter and buffer of the origin is copied into it here.
         subspace: origin and directions.
-        offload: leave the directions where they are, on the host, and bring them to the device tensor by tensor at each point.
+        offload: leave origin and directions where they are, on the host, and bring them to the device tensor by tensor.
     """
 
     def __init__(self, model: nn.Module, subspace: Subspace, offload: bool = False) -> None:
@@ -34,9 +38,11 @@ class Mover:
         moved = {name for direction in subspace.directions for name in direction.parameters}
         self._targets = {name: parameters[name] for name in subspace.origin if name in moved}
         self._flat = _gathered(self._targets)
-        self._origin = self._flat.clone()
-        self._parts = [d.parameters for d in subspace.directions] if offload else []
-        self._directions = [] if offload else [self.flattened(d.parameters) for d in subspace.directions]
+        by_tensor = offload or (self._flat.device.type == "cpu" and self._flat.nbytes > _LARGE)
+        self._parts = [self._kept(d.parameters, offload) for d in subspace.directions] if by_tensor else []
+        self._whole = self._kept(subspace.origin, offload) if by_tensor else {}
+        self._origin = self._flat[:0] if by_tensor else self._flat.clone()
+        self._directions = [] if by_tensor else [self.flattened(d.parameters) for d in subspace.directions]
         statistics = {name for direction in subspace.directions for name in direction.buffers}
         self._statistics = [
             (
@@ -49,21 +55,12 @@ class Mover:
             if name in statistics
         ]
 
-    @property
-    def targets(self) -> Mapping[str, Tensor]:
-        """The parameters that move, by name."""
-        return self._targets
-
-    @property
-    def n_bytes(self) -> int:
-        """What the flat buffers occupy on the device."""
-        return self._flat.nbytes * (2 + len(self._directions))
-
     @torch.no_grad()
     def __call__(self, coordinates: Sequence[float]) -> None:
         """Move the model to some coordinates, `(n_directions,)`."""
         if self._parts:
-            self._move_by_tensor(coordinates)
+            for name in self._targets:
+                self._place_tensor(name, coordinates)
         else:
             self._move_flat(coordinates)
         for _, target, origin, parts in self._statistics:
@@ -75,6 +72,8 @@ class Mover:
     @torch.no_grad()
     def several(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
         """The moved parameters at several places at once, by name, `(n_places, *shape)`; the model itself stays where it is."""
+        if self._parts:
+            return self._several_by_tensor(places)
         weights = self._origin.repeat(len(places), 1)
         for k, direction in enumerate(self._directions):
             coordinates = torch.tensor([place[k] for place in places], dtype=weights.dtype, device=weights.device)
@@ -84,6 +83,20 @@ class Mover:
             strides = (weights.shape[1], *weight.stride())
             found[name] = weights.as_strided((len(places), *weight.shape), strides, offset)
             offset += weight.numel()
+        return {**found, **self._several_statistics(places)}
+
+    def _several_by_tensor(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
+        found = {}
+        for name in self._targets:
+            stack = []
+            for place in places:
+                self._place_tensor(name, place)
+                stack.append(self._targets[name].clone())
+            found[name] = torch.stack(stack)
+        return {**found, **self._several_statistics(places)}
+
+    def _several_statistics(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
+        found = {}
         for name, target, origin, parts in self._statistics:
             values = origin.repeat(len(places), *[1] * origin.dim())
             for value, place in zip(values, places, strict=True):
@@ -112,14 +125,26 @@ class Mover:
         if source is self._origin:
             self._flat.copy_(source)
 
-    def _move_by_tensor(self, coordinates: Sequence[float]) -> None:
-        self._flat.copy_(self._origin)
+    def _place_tensor(self, name: str, coordinates: Sequence[float]) -> None:
+        """One parameter at some coordinates, by the same operations in the same order as in the flat buffer."""
+        target = self._targets[name]
+        source = self._whole[name]
         for coordinate, parts in zip(coordinates, self._parts, strict=True):
-            if coordinate == 0:
-                continue
-            for name, part in parts.items():
-                target = self._targets[name]
-                target.add_(part.to(target.device, target.dtype, non_blocking=True), alpha=float(coordinate))
+            if coordinate != 0 and name in parts:
+                part = parts[name].to(target.device, target.dtype, non_blocking=True)
+                torch.add(source.to(target.device, non_blocking=True), part, alpha=float(coordinate), out=target)
+                source = target
+        if source is not target:
+            target.copy_(source)
+
+    def _kept(self, parts: Mapping[str, Tensor], offload: bool) -> dict[str, Tensor]:
+        """Some parts as they are where they fit the targets' type; on the host, where they are to stay there."""
+        kept = {}
+        for name, target in self._targets.items():
+            if name in parts:
+                part = parts[name].detach().to(target.dtype)
+                kept[name] = part if offload else part.to(target.device)
+        return kept
 
 
 @torch.no_grad()

@@ -72,8 +72,6 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     """
     device = executor.together(lambda: choose_device(options.device, executor))
     samples, calibration = executor.together(lambda: _examples(plan, options))
-    if options.offload:
-        plan = plan.offloaded(device)
     settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
     memory = bytes_of(options.memory, free_bytes(device)) / executor.n_local_ranks
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1

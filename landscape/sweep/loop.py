@@ -19,7 +19,7 @@ from landscape.sweep import work
 from landscape.sweep.audit import Audit
 from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
 from landscape.sweep.checks import SelfCheck, check_models, measure_again
-from landscape.sweep.options import Options, choose_threads, seconds_of
+from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
 from landscape.sweep.plan import Plan
 from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.record import Record
@@ -49,6 +49,8 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
         with Progress(options.quiet or not executor.is_root) as progress:
             plan = executor.together(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
+            if options.offload:  # rebound, so that nothing holds on to the directions in memory
+                plan = plan.offloaded(executor.together(lambda: choose_device(options.device, executor)))
             bench = prepare(plan, options, executor, old, progress)
             check_agreement(executor, bench.plan, bench.samples)
             sweep = _Sweep(executor, options, bench, progress)

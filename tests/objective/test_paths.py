@@ -332,6 +332,7 @@ def test_the_fastest_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("landscape.objective.calibration._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
     found = calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10)
     assert (found.engine.batch_size, found.seconds, found.seconds_before) == (32, 1.0, 3.0)
+    assert calibrate(problem, space, samples, Engine(CPU, batch_size=64, tolerance=0.1), 10).engine.tolerance == 0.1
     cost[32] = 2.9  # within a tenth: not worth another last digit
     assert calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
 
