@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -52,21 +52,29 @@ class Ledger:
         """The losses recorded from `start` to `stop`, `(*lanes, n)`."""
         return self._sums["loss"][..., start:stop]
 
-    def summary(self, n: int, names: tuple[str, ...] | None = None) -> Tensor:
-        """The moments of the metrics over the first n examples, `(n_metrics, *lanes, 3)`, still on the device."""
-        spread = n < self._population
-        rows = [moments(self._sums[name], self._weights.get(name), n, spread) for name in names or self._sums]
-        return torch.stack(rows)
+    def summary(self, n: int) -> Tensor:
+        """The sums of all metrics over the first n examples that their estimates need, `(*lanes, n_sums)`, still on the device."""
+        return torch.stack([total for name in self._sums for total in self._totals(name, n)], dim=-1)
 
-    def estimates(self, summary: Sequence[Sequence[float]], n: int) -> dict[str, Estimate]:
-        """The estimates of one point from its rows of the summary, moved to the host."""
-        pairs = zip(self._sums, summary, strict=True)
-        found = {name: Estimate.of((a, b, c), n, self._population, self._by_example) for name, (a, b, c) in pairs}
+    def estimates(self, summary: Sequence[float], n: int) -> dict[str, Estimate]:
+        """The estimates of one point from its part of the summary, moved to the host."""
+        totals = iter(summary)
+        found = {name: self._estimate(name, totals, n) for name in self._sums}
         if math.isnan(found["loss"].value):  # where the loss is no number, neither is what else the outputs said
             return {name: Estimate(math.nan, math.nan, n) for name in found}
         return found
 
     def loss_estimate(self, n: int) -> Estimate:
         """The loss over the first n examples; waits for the device. One point at a time only."""
-        ((above, below, residual),) = self.summary(n, ("loss",)).tolist()
-        return Estimate.of((above, below, residual), n, self._population, self._by_example)
+        return self._estimate("loss", iter(torch.stack(self._totals("loss", n)).tolist()), n)
+
+    def _totals(self, name: str, n: int) -> list[Tensor]:
+        """Σs; Σw where examples have weights; and the squares of the residuals where a standard error is wanted."""
+        if n < self._population:
+            return list(moments(self._sums[name], self._weights.get(name), n).unbind(-1))
+        return [table[name][..., :n].sum(dim=-1) for table in (self._sums, self._weights) if name in table]
+
+    def _estimate(self, name: str, totals: Iterator[float], n: int) -> Estimate:
+        above, spread = next(totals), n < self._population
+        below = next(totals) if spread or name in self._weights else float(n)
+        return Estimate.of((above, below, next(totals) if spread else 0.0), n, self._population, self._by_example)

@@ -59,9 +59,9 @@ class Split:
                 break
         return self.run(evaluate, tolerance, at_most) if self.residence.overwritten() else stop
 
-    def estimates(self, rows: Sequence[Sequence[float]], n: int, lane: tuple[int, ...] = ()) -> dict[str, Estimate]:
-        """The estimates by `<split>_<metric>` of one point from its moments over n examples, already on the host."""
-        found = self.ledger.estimates(rows, n)
+    def estimates(self, summary: Sequence[float], n: int, lane: tuple[int, ...] = ()) -> dict[str, Estimate]:
+        """The estimates by `<split>_<metric>` of one point from its ledger's summary over n examples, already on the host."""
+        found = self.ledger.estimates(summary, n)
         if math.isnan(found["loss"].value):  # how many examples it took to see that, however far the device had run on
             until = self._until_nan(self.ledger.losses(0, n)[lane], n)
             found = {name: replace(estimate, n_examples=until) for name, estimate in found.items()}
@@ -75,15 +75,14 @@ class Split:
 def collect(splits: Sequence[Split], used: Sequence[int], lanes: int | None = None) -> list[dict[str, Estimate]]:
     """The estimates of one point, or of each lane, over several splits; one transfer from the device."""
     summaries = [split.ledger.summary(n) for split, n in zip(splits, used, strict=True)]
-    rows: list[Any] = torch.cat(summaries).tolist()  # (all metrics, *lanes, 3)
+    host: list[Any] = torch.cat(summaries, dim=-1).tolist()  # (*lanes, n_sums)
     points: list[dict[str, Estimate]] = []
     for lane in range(lanes or 1):
+        totals = iter(host if lanes is None else host[lane])
         estimates: dict[str, Estimate] = {}
-        first = 0
         for split, n, summary in zip(splits, used, summaries, strict=True):
-            own = [row if lanes is None else row[lane] for row in rows[first : first + len(summary)]]
+            own = [next(totals) for _ in range(summary.shape[-1])]
             estimates |= split.estimates(own, n, () if lanes is None else (lane,))
-            first += len(summary)
         points.append(estimates)
     return points
 

@@ -68,21 +68,18 @@ class Estimate:
         return cls(value, math.sqrt(residual * n / (n - 1) * (1 - n / population)) / abs(below), n)
 
 
-def moments(sums: Tensor, weights: Tensor | None, n: int, spread: bool) -> Tensor:
+def moments(sums: Tensor, weights: Tensor | None, n: int) -> Tensor:
     """Σs, Σw and Σ(s − R w)² with R = Σs / Σw, over the last axis of the first n examples, `(..., 3)` float64 on the device.
 
     Args:
         sums: `(..., at least n)` float64.
         weights: likewise; None: 1 each.
         n: how many examples count.
-        spread: False leaves the last of the three at 0, where no standard error is wanted.
     """
     s = sums[..., :n]
     w = None if weights is None else weights[..., :n]
     above = s.sum(dim=-1)
     below = torch.full_like(above, n) if w is None else w.sum(dim=-1)
-    if not spread:
-        return torch.stack([above, below, torch.zeros_like(above)], dim=-1)
     value = (above / below).unsqueeze(-1)
     residual = (s - value if w is None else s - value * w).square().sum(dim=-1)
     return torch.stack([above, below, residual], dim=-1)
@@ -103,7 +100,7 @@ def estimate(sums: Tensor, weights: Tensor | None, population: int) -> Estimate:
     3.0
     """
     n = len(sums)
-    above, below, residual = moments(sums, weights, n, spread=n < population).tolist()
+    above, below, residual = moments(sums, weights, n).tolist()
     return Estimate.of((above, below, residual), n, population)
 
 

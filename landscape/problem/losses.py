@@ -110,12 +110,13 @@ class PerExample:
             raise InputError(
                 f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)"
             )
+        if self._all_count and losses.dim() == 1 and getattr(criterion, "weight", None) is None and self.reduction == "mean":
+            return {"loss": (losses, None), "accuracy": (outputs.argmax(dim=1) == targets, None)}  # most problems: no masks
         kept = _kept(criterion, targets)
         metrics: Sums = {"loss": self._reduce(criterion, losses, targets, kept)}
         if kept is not None:
             right = outputs.argmax(dim=1) == targets
-            plain = self._all_count and targets.dim() == 1
-            metrics["accuracy"] = (right, None) if plain else (_flat_sum(right & kept), _flat_sum(kept))
+            metrics["accuracy"] = (_flat_sum(right & kept), _flat_sum(kept))
         return metrics
 
     def _reduce(self, criterion: nn.Module, losses: Tensor, targets: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:

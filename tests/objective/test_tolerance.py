@@ -69,7 +69,7 @@ def replay(network: str, n_orders: int = N_ORDERS, rule: Rule = stopped) -> dict
     found: dict[float, list[list[Estimate]]] = {tolerance: [] for tolerance in TOLERANCES}
     for order in orders(n_orders, size):
         shuffled = losses[:, order]
-        seen = [[Estimate.of(tuple(row), n, size) for row in moments(shuffled, None, n, n < size).tolist()] for n in looks(size)]
+        seen = [[Estimate.of(tuple(row), n, size) for row in moments(shuffled, None, n).tolist()] for n in looks(size)]
         for tolerance, rows in found.items():
             rows.append([next(e for e in point if rule(e, tolerance)) for point in zip(*seen, strict=True)])
     return {
