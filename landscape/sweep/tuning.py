@@ -54,7 +54,9 @@ def settle(
     if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
         return engine
     found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds))
-    if found.engine != engine:
+    if found.engine == engine:
+        progress.note(f"engine: {described(engine)}, as nothing tried was faster by a tenth")
+    else:
         progress.note(
             f"engine: {described(found.engine)}, {found.seconds_before / found.seconds:.2f} × the speed of {described(engine)} "
             f"({duration(found.seconds)} instead of {duration(found.seconds_before)} a point)"
