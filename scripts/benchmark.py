@@ -6,6 +6,7 @@
     scripts/benchmark tolerance-fp32 --data-dir DIR --checkpoint FILE   13 x 13 points, 10,000 images, tolerance 2 %
     scripts/benchmark tolerance-bf16 --data-dir DIR --checkpoint FILE
     scripts/benchmark scaling [--data-dir DIR]                      time against examples and points
+    scripts/benchmark memory                                        what a run takes, by the size of the model
     scripts/benchmark figure                                        figure.png from the JSON files
 
 Without a part: all of them, those that need CIFAR-10 only with --data-dir. Run it with nothing else on the machine.
@@ -182,6 +183,17 @@ def _scaling(options: argparse.Namespace) -> dict[str, Any]:
     return {"curves": [curve.tabulate() for curve in curves]}
 
 
+def _memory(options: argparse.Namespace) -> dict[str, Any]:
+    runs = [benchmark.measure_memory(millions, offload) for millions in (1, 25, 120) for offload in (False, True)]
+    for run in runs:
+        print(
+            f"{run['parameters'] / 1e6:.3g} M parameters{', offloaded' if run['offload'] else ''}: {run['peak'] / 2**20:.0f} MiB, "
+            f"{(run['peak'] - run['before']) / 2**20:.0f} of them the run's, {run['copies']:.1f} copies of the model",
+            flush=True,
+        )
+    return {"runs": runs, "environment": environment_of(torch.device("cpu"))}
+
+
 def _figure(options: argparse.Namespace) -> None:
     import matplotlib
 
@@ -269,6 +281,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
     "tolerance-fp32": _tolerance("fp32"),
     "tolerance-bf16": _tolerance("bf16"),
     "scaling": _scaling,
+    "memory": _memory,
     "figure": _figure,
 }
 NEED_DATA = {"resnet56-fp32", "resnet56-bf16", "tolerance-fp32", "tolerance-bf16"}

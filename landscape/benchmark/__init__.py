@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from landscape.benchmark.bench import run
+from landscape.benchmark.memory import measure as measure_memory
 from landscape.benchmark.report import Report
 from landscape.benchmark.scaling import Scaling, scale
 
-__all__ = ["Report", "Scaling", "run", "scale"]
+__all__ = ["Report", "Scaling", "measure_memory", "run", "scale"]
