@@ -60,6 +60,8 @@ def _pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
 
     A model that cannot be traced, as one whose control flow depends on its data, has none.
     """
+    if not all(any(type(layer) in kinds for layer in model.modules()) for kinds in (_CONVOLUTIONS, _NORMS)):
+        return  # nothing to find; a trace needs a copy of the model
     try:
         graph = torch.fx.symbolic_trace(copy.deepcopy(model)).graph
     except Exception:  # whatever the user's forward does with what is no tensor
