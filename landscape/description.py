@@ -145,6 +145,11 @@ def _checks(surface: Surface) -> list[str]:
             lines.append(f"  {key}: {checks[key]:.8g} on the surface, {checks[name]:.8g} by the model alone")
         elif name.endswith("_compared"):
             lines.append(f"  {name.removesuffix('_compared')} compared: {checks[name]}")
+    lines += [
+        f"  {name.removesuffix('_fp64')}: {value:.8g} by the model alone in fp64, so much of the difference is rounding"
+        for name, value in checks.items()
+        if name.endswith("_loss_fp64")
+    ]
     if "repeat_difference" in checks:
         lines.append(f"  one point measured twice: {checks['repeat_difference']:.3g} apart")
     if "audit_points" in checks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape.objective.allocator import free_bytes, out_of_memory, peak_bytes
 from landscape.objective.apart import measure_apart
-from landscape.objective.calibration import Calibration, calibrate
+from landscape.objective.calibration import Calibration, agree, calibrate
 from landscape.objective.engine import MODES, PRECISIONS, Engine
 from landscape.objective.norms import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, POLICIES
 from landscape.objective.objective import Measurement, Objective
@@ -24,6 +24,7 @@ __all__ = [
     "Measurement",
     "Objective",
     "Sample",
+    "agree",
     "calibrate",
     "choose",
     "free_bytes",

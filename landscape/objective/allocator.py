@@ -40,7 +40,8 @@ def _keep() -> None:
 def free_bytes(device: torch.device) -> float:
     """What is free on a device now, in bytes; without a way to know, without limit."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, to be had again
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +11,19 @@ import numpy as np
 
 from landscape.objective.allocator import out_of_memory
 from landscape.objective.engine import Engine
-from landscape.objective.objective import Objective
+from landscape.objective.objective import Measurement, Objective
 from landscape.objective.sample import Sample
 from landscape.objective.statistics import FEWEST_EXAMPLES
 from landscape.problem import Problem
 from landscape.subspace import Subspace
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "agree", "calibrate"]
 
 _EXAMPLES = 256  # a trial's point has so many, or a batch where that is larger; on a GPU several, which it works on ahead
 _BATCHES = {"cpu": 1, "cuda": 4}
 _ROUNDS = 3
+_AGREEMENT = 1e-5  # relative; in tf32 and bf16, which round otherwise in every order:
+_LOSSY_AGREEMENT = 1e-2
 _BUDGET = 10.0  # seconds after which nothing further is tried; what is being tried is finished
 _MARGIN = 1.1  # a way has to be so much faster to be taken: smaller gains come and go with the machine's mood
 _WORTH_COMPILING = 300.0  # seconds a run has to take before a compilation of some 20 can pay
@@ -36,12 +39,15 @@ class Calibration:
     seconds_before: float
 
 
-def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], engine: Engine, n_points: int) -> Calibration:
+def calibrate(
+    problem: Problem, subspace: Subspace, samples: Sequence[Sample], engine: Engine, n_points: int, keep_batch: bool = False
+) -> Calibration:
     """Try other ways of computing against an engine, on a part of the examples, and keep the fastest.
 
-    Tried are half and twice the batch size, images laid out the other way round, on a GPU several points at once where a point is
-    short, and compilation where the run is long enough to pay for it. Each is measured in turn with the best so far; a way that
-    fails, or runs out of memory, is not taken.
+    Tried are half and twice the batch size, images laid out the other way round, batch norm folded where it stands still, on a GPU
+    several points at once where a point is short, and compilation where the run is long enough to pay for it. Each is measured in
+    turn with the best so far. A way that fails, runs out of memory, or gives another loss than the rounding of its precision
+    explains, is not taken.
 
     Args:
         problem: model and loss.
@@ -49,6 +55,7 @@ def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], e
         samples: the examples of the run.
         engine: where to begin.
         n_points: how many points this process will measure.
+        keep_batch: the batch size is the user's own.
     """
     trials = _Trials(problem, subspace, samples)
     began = time.perf_counter()
@@ -56,15 +63,21 @@ def calibrate(problem: Problem, subspace: Subspace, samples: Sequence[Sample], e
     if champion is None:
         return Calibration(engine, 0.0, 0.0)
     before = seconds = trials.seconds(champion)
-    for vary in _VARIATIONS:
+    for vary in _VARIATIONS if keep_batch else (_smaller_batch, _larger_batch, *_VARIATIONS):
         if time.perf_counter() - began > _BUDGET:
             break
-        wanted = vary(champion.engine, seconds, n_points * seconds)
+        wanted = vary(replace(champion.engine, tolerance=engine.tolerance), seconds, n_points * seconds)
         challenger = trials.prepared(wanted) if wanted is not None else None
         if challenger is not None:
             champion, seconds = trials.faster(champion, challenger)
     chosen = replace(champion.engine, tolerance=engine.tolerance)  # trials take all their few examples
     return Calibration(chosen, seconds, before)
+
+
+def agree(first: Measurement, second: Measurement, relative: float) -> bool:
+    """Whether the losses of two measurements of one point agree, or are no numbers in both."""
+    pairs = [(first.estimates[key].value, second.estimates[key].value) for key in first.estimates if key.endswith("_loss")]
+    return all(a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= relative * abs(a) for a, b in pairs)
 
 
 def _smaller_batch(engine: Engine, point: float, total: float) -> Engine | None:
@@ -83,6 +96,10 @@ def _other_layout(engine: Engine, point: float, total: float) -> Engine | None:
     return replace(engine, channels_last=not engine.channels_last)
 
 
+def _folded(engine: Engine, point: float, total: float) -> Engine | None:
+    return replace(engine, folded=True) if engine.bn == "frozen" else None
+
+
 def _several_points(engine: Engine, point: float, total: float) -> Engine | None:
     fits = engine.bn != "recalibrated" and not engine.tolerance and not engine.offload
     short = engine.device.type == "cuda" and point < _BOUND_BY_LAUNCHES
@@ -95,7 +112,7 @@ def _compiled(engine: Engine, point: float, total: float) -> Engine | None:
 
 
 _VARIATIONS: tuple[Callable[[Engine, float, float], Engine | None], ...] = (
-    _smaller_batch, _larger_batch, _other_layout, _several_points, _compiled,
+    _other_layout, _folded, _several_points, _compiled,
 )  # fmt: skip
 
 
@@ -106,7 +123,8 @@ class _Trials:
         self._problem = problem
         self._subspace = subspace
         self._samples = samples
-        self._place = (0.1,) * len(subspace.directions)
+        self._origin = (0.0,) * len(subspace.directions)
+        self._apart = (0.1,) * len(subspace.directions)
 
     def prepared(self, engine: Engine) -> Objective | None:
         """An engine ready to measure on the first examples, its first batch behind it; None where it cannot."""
@@ -116,6 +134,8 @@ class _Trials:
         try:
             objective = Objective(self._problem, self._subspace, [part], replace(engine, tolerance=0.0))
             objective.trial()
+            for _ in range(_ROUNDS):  # what a GPU records, it records at the second call
+                self._once(objective)
         except Exception as error:  # whatever a compiler or vmap, or a model under them, raises
             if not out_of_memory(error) and engine.mode == "eager":
                 raise
@@ -130,11 +150,20 @@ class _Trials:
         """The faster of two, measured in turn, and what a point of the run costs with it."""
         pairs = [(self._once(champion), self._once(challenger)) for _ in range(_ROUNDS)]
         old, new = (min(times) for times in zip(*pairs, strict=True))
-        return (challenger, new) if new * _MARGIN < old else (champion, old)
+        quicker = new * _MARGIN < old
+        return (challenger, new) if quicker and self._agree(champion, challenger) else (champion, old)
+
+    def _agree(self, champion: Objective, challenger: Objective) -> bool:
+        """Whether two ways give one loss: at the origin, where it is smallest as a rule and its relative error largest, and apart."""
+        allowed = _LOSSY_AGREEMENT if champion.engine.lossy else _AGREEMENT
+        return all(
+            agree(champion.measure_all([place])[0], challenger.measure_all([place])[0], allowed)
+            for place in (self._origin, self._apart)
+        )
 
     def _once(self, objective: Objective) -> float:
         n_points = objective.engine.lanes if objective.engine.mode == "batched" else 1
         started = time.perf_counter()
-        objective.measure_all([self._place] * n_points)
+        objective.measure_all([self._apart] * n_points)
         share = sum(sample.size for sample in self._samples) / objective.n_examples
         return (time.perf_counter() - started) / n_points * share

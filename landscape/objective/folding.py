@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -62,11 +63,15 @@ def _pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
     """
     if not all(any(type(layer) in kinds for layer in model.modules()) for kinds in (_CONVOLUTIONS, _NORMS)):
         return  # nothing to find; a trace needs a copy of the model
+    parameters = inspect.signature(model.forward).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}  # a trace would take them for given
     try:
-        graph = torch.fx.symbolic_trace(copy.deepcopy(model)).graph
+        graph = torch.fx.symbolic_trace(copy.deepcopy(model), concrete_args=defaults or None).graph
     except Exception:  # whatever the user's forward does with what is no tensor
         return
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
+    names = Counter(id(module) for module in modules.values())
+    read = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     owners = Counter(id(p) for module in modules.values() for p in module.parameters(recurse=False))
     for node in graph.nodes:
@@ -79,6 +84,8 @@ def _pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
             and type(norm) in _NORMS
             and norm.running_var is not None
             and calls[before.target] == calls[node.target] == 1
+            and names[id(convolution)] == names[id(norm)] == 1
+            and not any(name.startswith((f"{before.target}.", f"{node.target}.")) for name in read)
             and all(owners[id(p)] == 1 for layer in (convolution, norm) for p in layer.parameters())
             and not any(_hooked(layer) for layer in (convolution, norm))
         ):

@@ -39,14 +39,15 @@ class Ledger:
         for name, (sums, weights) in results.items():
             if name not in self._sums:
                 self._sums[name] = torch.zeros(self._shape, dtype=torch.float64, device=self._device)
+            end = stop
             if sums.dim() < len(self._shape):
-                self._by_example, stop, sums = False, start + 1, sums.unsqueeze(-1)
+                self._by_example, end, sums = False, start + 1, sums.unsqueeze(-1)
                 weights = None if weights is None else weights.unsqueeze(-1)
-            self._sums[name][..., start:stop] = sums
+            self._sums[name][..., start:end] = sums
             if weights is not None and name not in self._weights:
                 self._weights[name] = torch.ones_like(self._sums[name]) if self._by_example else torch.zeros_like(self._sums[name])
             if name in self._weights:
-                self._weights[name][..., start:stop] = 1.0 if weights is None else weights
+                self._weights[name][..., start:end] = 1.0 if weights is None else weights
 
     def losses(self, start: int, stop: int) -> Tensor:
         """The losses recorded from `start` to `stop`, `(*lanes, n)`."""

@@ -143,7 +143,8 @@ class Mover:
         for name, target in self._targets.items():
             if name in parts:
                 part = parts[name].detach().to(target.dtype)
-                kept[name] = part if offload else part.to(target.device)
+                pinned = offload and target.device.type == "cuda" and not part.is_pinned()
+                kept[name] = part.pin_memory() if pinned else part if offload else part.to(target.device)
         return kept
 
 

@@ -33,7 +33,9 @@ def recalibrate(model: nn.Module, batches: Iterable[Batch], forward: Callable[[n
     """Estimate the running statistics anew, as the plain mean over some batches; everything else stays in eval mode."""
     layers = running_norms(model)
     with _collecting(layers), torch.no_grad():
-        for batch in batches:
+        for k, batch in enumerate(batches, start=1):
+            for layer in layers:
+                layer.momentum = 1 / k  # the mean so far; None would ask the device for k at each layer
             forward(model, batch)
 
 
@@ -43,7 +45,6 @@ def _collecting(layers: list[nn.modules.batchnorm._NormBase]) -> Iterator[None]:
     try:
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None  # the cumulative mean over all batches
             layer.train()
         yield
     finally:

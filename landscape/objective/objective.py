@@ -18,7 +18,7 @@ from landscape.objective.folding import fold
 from landscape.objective.mover import Mover
 from landscape.objective.norms import calibration_spans, recalibrate
 from landscape.objective.private import computing, has_images, install_forward, largest_activation, private_copy
-from landscape.objective.residence import Form, Residence, place
+from landscape.objective.residence import Form, Residence, Resident, place
 from landscape.objective.sample import Sample
 from landscape.objective.splits import Split, collect
 from landscape.objective.statistics import FEWEST_EXAMPLES, Estimate
@@ -34,6 +34,7 @@ __all__ = ["Measurement", "Objective"]
 _ACTIVATIONS = {"cpu": 2**21, "cuda": 2**26}  # numbers in the largest activation of a batch: of a cache's size, of a GPU's width
 _LARGEST_BATCH = 8192
 _USUAL_BATCH = 128
+_SHARE = 0.8  # of the free memory, for the examples
 _SMALLEST_LOOK = 256
 
 
@@ -68,8 +69,8 @@ class Objective:
         self._radius = _Radius(subspace, engine.exact_within)
         self._loss = problem.loss.to(engine.device, engine.dtype).settled(sample.examples.tensors for sample in samples)
         self._model = private_copy(problem.model, engine)
-        if engine.folded and engine.bn == "frozen":
-            subspace = fold(self._model, subspace)
+        if engine.folded and engine.bn == "frozen" and problem.loss.criterion is not None and not engine.offload:
+            subspace = fold(self._model, subspace)  # a loss function may use parts of the model in other ways than its forward
         channels_last = engine.channels_last and has_images(self._model)
         if channels_last:
             self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -78,10 +79,15 @@ class Objective:
         self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
         self.stopwatch = Stopwatch(engine.device)
         install_forward(self._model, self.engine, self.stopwatch)
+        self._memory = engine.memory if math.isfinite(engine.memory) else _SHARE * free_bytes(engine.device)
         self._splits = [self._placed(sample) for sample in samples]
         self._lanes = [self._placed(sample, split.residence) for sample, split in zip(samples, self._splits, strict=True)]
         self._batched = Batched(self._model, self._loss) if engine.mode == "batched" else None
-        self._calibration = calibration if engine.bn == "recalibrated" else None
+        self._calibration: Resident | None = None
+        if calibration is not None and engine.bn == "recalibrated":
+            self._calibration_spans = calibration_spans(calibration.size)
+            first = np.arange(self._calibration_spans[-1][1])
+            self._calibration = Resident(calibration.select(first), self._form)
 
     def __call__(self, coordinates: Sequence[float]) -> Measurement:
         """The metrics at some coordinates, `(n_directions,)`."""
@@ -132,20 +138,26 @@ class Objective:
     def trial(self) -> None:
         """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here."""
         origin = (0.0,) * self._radius.n_directions
-        with computing(self.engine.device, self.engine.precision):
-            self._move(origin)
-            for split in self._splits:
-                size = min(self.batch_size, split.sample.size)
-                (batch,) = split.residence.batches([(0, size)])
-                if self._batched is not None:
-                    self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
-                self._evaluate(batch, size)
-                split.residence.overwritten()
+        for precision in {self.engine.precision, "fp32"} if self.engine.lossy else {self.engine.precision}:
+            with computing(self.engine.device, precision):
+                self._move(origin)
+                for split in self._splits:
+                    size = min(self.batch_size, split.sample.size)
+                    (batch,) = split.residence.batches([(0, size)])
+                    if self._batched is not None:
+                        self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
+                    self._evaluate(batch, size)
+                    split.residence.overwritten()
 
     @property
     def batch_size(self) -> int:
         """How many examples are computed at once."""
         return self.engine.batch_size or 1
+
+    @property
+    def n_directions(self) -> int:
+        """How many coordinates a point has."""
+        return self._radius.n_directions
 
     @property
     def n_examples(self) -> int:
@@ -168,19 +180,19 @@ class Objective:
         seconds = (time.perf_counter() - started) / len(places)
         return [Measurement(found, seconds) for found in estimates[: len(places)]]
 
-    def _recalibrate(self, examples: Examples) -> None:
-        batches = (
-            (map_tensors(self._form.of, examples.batch(start, stop)), stop - start)
-            for start, stop in calibration_spans(examples.size)
-        )
-        recalibrate(self._model, batches, lambda model, batch: self._loss(model, batch[0], batch[1]))
+    def _recalibrate(self, examples: Resident) -> None:
+        sized = zip(examples.batches(self._calibration_spans), self._calibration_spans, strict=True)
+        recalibrate(self._model, sized, lambda model, one: self._loss(model, one[0], one[1][1] - one[1][0]))
+        if examples.overwritten():
+            self._recalibrate(examples)
 
     def _placed(self, sample: Sample, residence: Residence | None = None) -> Split:
         """A split where it fits; with a residence given, its ledger for several points at once."""
         engine = self.engine
         lanes = () if residence is None else (engine.lanes,)
         if residence is None:
-            residence = place(sample.examples, self._form, min(engine.memory, 0.8 * free_bytes(engine.device)))
+            residence = place(sample.examples, self._form, self._memory)
+            self._memory -= self._form.n_bytes(sample.examples) if isinstance(residence, Resident) else 0
         return Split(sample, residence, self.batch_size, engine.device, lanes)
 
     def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:

@@ -99,14 +99,20 @@ def _batch_size(positional: Any, named: Any) -> int:
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """The arithmetic of a precision; torch's own settings come back afterwards."""
     tf32 = precision == "tf32"
-    before = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic)
+    before = (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+    )
     cast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
     try:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.deterministic = True  # the values may not depend on which algorithm was tried first
+        torch.backends.cudnn.deterministic = True  # the values may not depend on which algorithm was tried first,
+        torch.backends.cudnn.benchmark = False  # nor on which was fastest today
         with cast, torch.no_grad():
             yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = before[1:]
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]

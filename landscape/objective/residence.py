@@ -82,6 +82,7 @@ class Resident(Residence):
         return True
 
     def _restore(self) -> None:
+        self._held = self._source  # so that the old copy goes before the new one is made
         self._held = Examples(self._source.split, map_tensors(self._form.of, self._source.tensors))
         self._seen = self._versions()
 
@@ -112,11 +113,15 @@ class Streamed(Residence):
             for start, stop in spans:
                 yield map_tensors(self._form.of, self._held.batch(start, stop))
             return
+        used: list[torch.cuda.Event] = []
         ahead = self._send(*spans[0], self._side) if spans else None
         for following in [*spans[1:], None]:
             torch.cuda.current_stream(self._form.device).wait_stream(self._side)
+            if len(used) > 1:
+                used.pop(0).synchronize()  # no more than a few batches wait for the GPU, or they would fill its memory
             batch, ahead = ahead, None if following is None else self._send(*following, self._side)
             yield map_tensors(self._received, batch)
+            used.append(torch.cuda.current_stream(self._form.device).record_event())
 
     def _send(self, start: int, stop: int, side: torch.cuda.Stream) -> Batch:
         with torch.cuda.stream(side):

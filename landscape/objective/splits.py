@@ -109,6 +109,7 @@ class _NanWatch:
     """Tells whether the losses have become NaN at every point, without making a GPU wait: there, as soon as the word is in."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._gpu = device.type == "cuda"
         self._asked: list[tuple[torch.cuda.Event, Tensor]] = []
 
@@ -117,9 +118,9 @@ class _NanWatch:
         lost = losses.isnan().any(dim=-1).all()
         if not self._gpu:
             return bool(lost)
-        answer = torch.empty((), dtype=torch.bool, pin_memory=True).copy_(lost, non_blocking=True)
+        answer = torch.zeros((), dtype=torch.bool, pin_memory=True).copy_(lost, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no types here
-        event.record()
+        event.record(torch.cuda.current_stream(self._device))
         self._asked.append((event, answer))
         while self._asked and self._asked[0][0].query():  # type: ignore[no-untyped-call]
             if bool(self._asked.pop(0)[1]):

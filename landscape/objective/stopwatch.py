@@ -17,6 +17,7 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = {}
+        self._device = device
         self._gpu = device.type == "cuda"
         self._open: list[tuple[str, Any, Any]] = []
 
@@ -55,7 +56,7 @@ class Stopwatch:
         if not self._gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch has no types here
-        event.record()
+        event.record(torch.cuda.current_stream(self._device))
         return event
 
     def _add(self, name: str, began: Any, ended: Any) -> None:

@@ -17,7 +17,8 @@ from landscape.surface import Surface
 
 __all__ = ["Recorder", "hold"]
 
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS = 1.0  # at most so long apart, and as often as costs a fiftieth of the time
+_FLUSH_SHARE = 50
 _NUMBERS_A_WRITE = 4096  # numbers read and written at once in the time that one takes alone
 
 Pending = list[tuple[str, tuple[int, ...], float]]
@@ -42,12 +43,13 @@ class Recorder:
         self._values: Pending = []
         self._marks: Pending = []
         self._flushed = time.monotonic()
+        self._interval = 0.0
 
-    def record(self, index: tuple[int, ...], arrays: Iterable[tuple[str, float]], seconds_between: float = _FLUSH_SECONDS) -> None:
+    def record(self, index: tuple[int, ...], arrays: Iterable[tuple[str, float]], seconds_between: float | None = None) -> None:
         """Take what was measured at one grid index, as (dataset name, number); it is written at the next flush."""
         for name, value in arrays:
             (self._marks if name.startswith("done/") else self._values).append((name, index, value))
-        if time.monotonic() - self._flushed >= seconds_between:
+        if time.monotonic() - self._flushed >= (self._interval if seconds_between is None else seconds_between):
             self.flush()
 
     def flush(self) -> None:
@@ -56,6 +58,9 @@ class Recorder:
         Raises:
             RunError: when the disk is full.
         """
+        if not self._values and not self._marks:
+            return
+        began = time.monotonic()
         try:
             for pending in (self._values, self._marks):
                 self._write(pending)
@@ -66,6 +71,7 @@ class Recorder:
                 f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again"
             ) from error
         self._flushed = time.monotonic()
+        self._interval = min(_FLUSH_SECONDS, _FLUSH_SHARE * (self._flushed - began))
 
     def _write(self, pending: Pending) -> None:
         """Write numbers into their datasets: one by one, or where that takes longer, with the whole dataset read and written once."""

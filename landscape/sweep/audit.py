@@ -12,10 +12,14 @@ from landscape.grid import Grid
 from landscape.objective import Measurement, Objective
 from landscape.sweep.plan import Plan
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "AuditError"]
 
 Index = tuple[int, ...]
 _POINTS = 16
+
+
+class AuditError(RunError):
+    """A run's precision is too coarse."""
 
 
 class Audit:
@@ -49,7 +53,7 @@ class Audit:
         """Take in one point measured both ways.
 
         Raises:
-            RunError: when they are further apart than allowed.
+            AuditError: when they are further apart than allowed.
         """
         self._seen.add(index)
         for key, estimate in exact.estimates.items():
@@ -59,10 +63,10 @@ class Audit:
             self._relative, self._absolute = max(self._relative, relative), max(self._absolute, absolute)
             if relative > self._max_error:
                 engine = self._objective.engine
-                better = "tf32 or fp32" if engine.precision == "bf16" and engine.device.type == "cuda" else "fp32"
-                raise RunError(
+                better = "tf32 may do, fp32 will" if engine.precision == "bf16" and engine.device.type == "cuda" else "fp32 will do"
+                raise AuditError(
                     f"{key} in {engine.precision} is {lossy.estimates[key].value:.6g} where fp32 gives {estimate.value:.6g} "
-                    f"({relative:.2g} apart, relative; {self._max_error:g} allowed): --precision {better} would do, with --overwrite"
+                    f"({relative:.2g} apart, relative; {self._max_error:g} allowed): --precision {better}, with --overwrite"
                 )
 
     def described(self) -> dict[str, Any]:

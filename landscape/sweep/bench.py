@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from landscape.atomic import check_target
 from landscape.errors import InputError
@@ -71,9 +74,12 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         InputError: when the problem cannot be computed; on every rank, whichever found it.
     """
     device = executor.together(lambda: choose_device(options.device, executor))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
     samples, calibration = executor.together(lambda: _examples(plan, options))
     settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
-    memory = bytes_of(options.memory, free_bytes(device)) / executor.n_local_ranks
+    sharing = math.ceil(executor.n_local_ranks / torch.cuda.device_count()) if device.type == "cuda" else executor.n_local_ranks
+    memory = executor.together(lambda: bytes_of(options.memory, free_bytes(device))) / sharing
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
     while True:
         objective = executor.together(partial(_tried, plan, samples, engine, calibration))
@@ -82,7 +88,7 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         size = engine.batch_size or 1
         if size == 1:
             raise InputError(f"one example at a time does not fit the memory of {device}; use a device with more, or --offload")
-        engine = replace(engine, batch_size=size // 2)
+        engine, objective = replace(engine, batch_size=size // 2), None  # let go of, before the next one is made
         progress.note(f"a batch of {size} does not fit the memory of {device}: computing {size // 2} at once")
 
 

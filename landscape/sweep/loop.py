@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from landscape.objective import Measurement, Sample, out_of_memory, peak_bytes, 
 from landscape.progress import Progress, duration
 from landscape.surface import Metric, Surface
 from landscape.sweep import work
-from landscape.sweep.audit import Audit
+from landscape.sweep.audit import Audit, AuditError
 from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
 from landscape.sweep.checks import SelfCheck, check_models, measure_again
 from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
@@ -29,6 +30,7 @@ from landscape.sweep.work import Work
 __all__ = ["run"]
 
 Index = tuple[int, ...]
+_SLOW_POINT = 1.0  # seconds from which on a point is not begun before those behind it are on disk
 _LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
 
 
@@ -43,14 +45,14 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
     executor = launched()
     limit = seconds_of(options.time_limit)
     deadline = math.inf if limit is None else time.monotonic() + limit
-    before = torch.get_num_threads()
+    before, device = torch.get_num_threads(), torch.cuda.current_device() if torch.cuda.is_available() else 0
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
         with Progress(options.quiet or not executor.is_root) as progress:
             plan = executor.together(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
             if options.offload:  # rebound, so that nothing holds on to the directions in memory
-                plan = plan.offloaded(executor.together(lambda: choose_device(options.device, executor)))
+                plan = executor.together(partial(_offloaded, plan, options, executor))
             bench = prepare(plan, options, executor, old, progress)
             check_agreement(executor, bench.plan, bench.samples)
             sweep = _Sweep(executor, options, bench, progress)
@@ -60,6 +62,12 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
             return executor.at_root(lambda: sweep.finish(ranks))
     finally:
         torch.set_num_threads(before)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(device)
+
+
+def _offloaded(plan: Plan, options: Options, executor: Executor) -> Plan:
+    return plan.offloaded(choose_device(options.device, executor))
 
 
 class _Sweep:
@@ -127,7 +135,9 @@ class _Sweep:
                 self._progress.advance(len(missing.intersection(block)))
         except BaseException as error:
             try:
-                so_far = f"interrupted: {self._so_far(self._close([]))}"
+                surface = self._close([])
+                again = not isinstance(error, AuditError)  # that run would end the same way
+                so_far = f"interrupted: {self._so_far(surface)}" if again else f"stopped: {self._n_done(surface)} measured"
             finally:
                 self._executor.abandon(error)  # also when the file cannot be written any more: the other ranks wait
             if isinstance(error, KeyboardInterrupt):
@@ -163,16 +173,21 @@ class _Sweep:
         return self._record.finish(self._options.level, work.described(ranks) if ranks else {}, self._audit.described())
 
     def _so_far(self, surface: Surface) -> str:
-        n_done = int(np.logical_and.reduce(list(surface.done.values())).sum())
         file = self._options.to
         place = f"are in {file}; run the same command again to go on" if file is not None else "were measured"
-        return f"{n_done} of {surface.grid.n_points} points {place}"
+        return f"{self._n_done(surface)} {place}"
+
+    def _n_done(self, surface: Surface) -> str:
+        return f"{int(np.logical_and.reduce(list(surface.done.values())).sum())} of {surface.grid.n_points} points"
 
     def _points(self, block: Sequence[Index]) -> list[tuple[Measurement, Measurement | None]]:
         """The points of a block, those of the audit in fp32 as well."""
+        if self._record is not None and self._slowest > _SLOW_POINT:
+            self._record.flush()
         places = [self._plan.place(index) for index in block]
         try:
-            known = [self._known.get(place) for place in places]
+            batched = self._bench.objective.engine.mode == "batched"
+            known = [None if batched else self._known.get(place) for place in places]
             measured = iter(self._bench.objective.measure_all([p for p, old in zip(places, known, strict=True) if old is None]))
             found = [old or next(measured) for old in known]
             exact = [self._audit.exact(index, lossy) for index, lossy in zip(block, found, strict=True)]
@@ -182,8 +197,8 @@ class _Sweep:
                 raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
             first = next(iter(str(error).splitlines()), "")
             raise RunError(f"{where}: {type(error).__name__}: {first}") from error
-        for measurement in (*found, *(other for other in exact if other is not None)):
-            self.work.points += measurement.seconds
+        now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
+        self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
         self.work.n_points += len(block)
         self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
         self._slowest = max(self._slowest, *(measurement.seconds for measurement in found))
@@ -209,12 +224,15 @@ class _Sweep:
             note("the model is in train mode; a copy of it is measured in eval mode")
         if "cosine" in attributes:
             note(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
-        self._slowest = 0.0 if engine.tolerance else check.seconds
-        total = n_left * check.seconds / self._executor.n_ranks
+        seconds = check.seconds
+        if engine.lossy and n_left:  # the origin was computed in fp32
+            seconds = self._bench.objective.measure(self._plan.place(self._audit.points[-1])).seconds
+        self._slowest = 0.0 if engine.tolerance else seconds
+        total = n_left * seconds / self._executor.n_ranks
         if total > _LONG_RUN:
             ranks = f" × {self._executor.n_ranks} ranks" if self._executor.n_ranks > 1 else ""
             about = "at most" if engine.tolerance else "≈"
-            note(f"{n_left} points × {duration(check.seconds)} {about} {duration(total)} on {engine.device}{ranks}")
+            note(f"{n_left} points × {duration(seconds)} {about} {duration(total)} on {engine.device}{ranks}")
         n_gpus = torch.cuda.device_count() if engine.device.type == "cuda" else 0
         if n_gpus > self._executor.n_local_ranks:
             note(

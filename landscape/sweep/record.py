@@ -66,6 +66,11 @@ class Record:
         if self._file is not None:
             self._file.record(index, numbers)
 
+    def flush(self) -> None:
+        """Bring what was taken in to the disk now."""
+        if self._file is not None:
+            self._file.flush()
+
     def finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
 

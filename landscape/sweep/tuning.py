@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from landscape.errors import InputError
-from landscape.objective import Engine, Objective, Sample, calibrate, out_of_memory
+from landscape.objective import Engine, Objective, Sample, agree, calibrate, out_of_memory
 from landscape.progress import Progress, duration
 from landscape.surface import Surface
 from landscape.sweep.options import Options
@@ -53,7 +53,7 @@ def settle(
     total = seconds * _n_left(plan, samples, old) / n_ranks
     if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
         return engine
-    found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds))
+    found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds), options.batch_size is not None)
     if found.engine == engine:
         progress.note(f"engine: {described(engine)}, as nothing tried was faster by a tenth")
     else:
@@ -67,6 +67,7 @@ def settle(
 def described(engine: Engine) -> str:
     """An engine in a few words."""
     layout = "channels last" if engine.channels_last else "channels first"
+    layout += ", batch norm folded" if engine.folded else ""
     lanes = f" {engine.lanes} points at once" if engine.mode == "batched" else ""
     return f"{engine.mode}{lanes}, batch {engine.batch_size}, {layout}"
 
@@ -97,6 +98,10 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
     objective = Objective(plan.problem, plan.subspace, part, engine)
     try:
         objective.trial()
+        started = time.perf_counter()
+        objective.trial()
+        seconds = time.perf_counter() - started
+        _check_batched(objective)
     except Exception as error:
         if out_of_memory(error):  # it is halved later, when every rank has tried its own memory
             return objective.engine, 0.0
@@ -105,7 +110,18 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
         first = next(iter(str(error).strip().splitlines()), "")
         progress.note(f"the model cannot be {engine.mode} ({type(error).__name__}: {first[:100]}); computing eagerly")
         return _tried(plan, samples, replace(engine, mode="eager"), progress)
-    started = time.perf_counter()
-    objective.trial()
-    share = sum(sample.size for sample in samples) / objective.n_examples
-    return objective.engine, (time.perf_counter() - started) * share
+    return objective.engine, seconds * sum(sample.size for sample in samples) / objective.n_examples
+
+
+def _check_batched(objective: Objective) -> None:
+    """A model that holds its weights in other ways than as parameters stays where it is when they are replaced.
+
+    Raises:
+        RuntimeError: when points computed at once are not those points.
+    """
+    if objective.engine.mode != "batched":
+        return
+    place = (0.1,) * objective.n_directions
+    (at_once,) = objective.measure_all([place])  # first, while the model itself stands elsewhere
+    if not agree(objective.measure(place), at_once, 1e-2 if objective.engine.lossy else 1e-4):
+        raise RuntimeError("points computed at once get other values")

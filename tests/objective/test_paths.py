@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from cases import CATALOGUE, N_EXAMPLES, normal, perceptron, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,8 +55,8 @@ def plain(problem: Problem, space: Subspace, place: tuple[float, ...] = PLACE) -
 @pytest.mark.parametrize("batch_size", [1, 7, 128])
 @pytest.mark.parametrize(
     "engine",
-    [{}, {"folded": False}, {"channels_last": False}, {"memory": 1.0}, {"offload": True}],
-    ids=["usual", "unfolded", "channels first", "streamed", "offloaded"],
+    [{}, {"folded": True}, {"channels_last": False}, {"memory": 1.0}, {"offload": True}],
+    ids=["usual", "folded", "channels first", "streamed", "offloaded"],
 )
 def test_every_way_agrees_with_a_plain_loop(name: str, batch_size: int, engine: dict[str, Any]) -> None:
     problem = CATALOGUE[name]()
@@ -210,7 +211,48 @@ def test_what_is_used_otherwise_is_not_folded_and_right(way: str) -> None:
     problem = Problem(seeded(lambda: Twice(way)), nn.CrossEntropyLoss(), data)
     space = plane(problem)
     assert folded_layers(problem, space) == 0
-    assert measured(problem, space, precision="fp64") == pytest.approx(plain(problem, space), rel=1e-12)
+    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
+
+
+class Twofold(nn.Module):
+    """The ways a norm after a convolution can be more than that: another name, a weight used again, an optional argument."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.conv = nn.Conv2d(1, 3, 3)
+        self.norm = nn.BatchNorm2d(3)
+        self.norm.running_mean.fill_(0.3)
+        self.norm.running_var.fill_(2.0)
+        if way == "two names":
+            self.net = nn.Sequential(self.conv, self.norm)
+
+    def forward(self, images: Tensor, before: Tensor | None = None) -> Tensor:
+        outputs = self.net(images) if self.way == "two names" else self.norm(self.conv(images))
+        if self.way == "weight used again":
+            outputs = outputs + self.conv.weight.sum()
+        if self.way == "optional argument" and before is None:
+            outputs = outputs + self.conv(images).abs()
+        return outputs.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("way", ["two names", "weight used again", "optional argument"])
+def test_a_norm_that_is_more_than_that_is_not_folded_and_right(way: str) -> None:
+    data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
+    problem = Problem(seeded(lambda: Twofold(way)), nn.CrossEntropyLoss(), data)
+    space = plane(problem)
+    found = measured(problem, space, precision="fp64", folded=True)
+    assert found == pytest.approx(plain(problem, space), rel=1e-12)
+
+
+def test_under_a_loss_function_nothing_is_folded() -> None:
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return F.cross_entropy(model(batch[0]), batch[1], reduction="none") + sum(p.square().sum() for p in model.parameters())
+
+    data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
+    problem = Problem(seeded(lambda: Twofold("plain")), loss, data)
+    space = plane(problem)
+    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
 
 
 # --- where the examples live ---

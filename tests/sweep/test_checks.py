@@ -121,3 +121,22 @@ def test_splits_whose_names_begin_alike_are_kept_apart() -> None:
     assert surface.metrics["train_clean_loss"].name == "loss"
     assert (surface.examples["train"] == 29).all()
     assert (surface.examples["train_clean"] == 7).all()
+
+
+@pytest.mark.parametrize(("in_fp64", "passed"), [(1 + 1e-5, 1), (1 + 2.9e-5, 0)])
+def test_a_network_that_magnifies_rounding_may_differ_by_so_much(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_fp64: float, passed: int
+) -> None:
+    def apart(problem: Problem, weights: Any, samples: Any, device: Any, dtype: torch.dtype, *others: Any) -> dict[str, float]:
+        return {"train_loss": 1 + 3e-5 if dtype == torch.float32 else in_fp64}
+
+    monkeypatch.setattr("landscape.sweep.checks.measure_apart", apart)
+    problem = Problem(
+        seeded(lambda: nn.Linear(2, 1)),
+        lambda model, batch: torch.ones(len(batch)) + 0 * model(batch)[:, 0],
+        {"train": normal(9, 2)},
+    )
+    checks = plane(problem, quiet=False).checks  # 3e-5 apart; the model's own rounding is 2e-5, then 1e-6
+    assert checks["passed"] == passed
+    assert checks["origin_train_loss_fp64"] == in_fp64
+    assert ("self-check failed" in capsys.readouterr().err) != bool(passed)

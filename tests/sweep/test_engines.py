@@ -60,7 +60,7 @@ def test_a_short_run_is_not_tried_out_and_a_long_one_is(
 ) -> None:
     asked: list[Engine] = []
 
-    def calibrate(problem: Any, subspace: Any, samples: Any, engine: Engine, n_points: int) -> Calibration:
+    def calibrate(problem: Any, subspace: Any, samples: Any, engine: Engine, n_points: int, keep_batch: bool) -> Calibration:
         asked.append(engine)
         assert n_points in (49, 50)  # a division of seconds by seconds, rounded up
         return Calibration(replace(engine, batch_size=5), 1.0, 2.0)
@@ -153,6 +153,27 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any], says: str) -> Non
         plane(perceptron(), n=3, **options)
 
 
+class Listed(nn.Module):
+    """Holds its weights in a list as well, where nothing that replaces parameters finds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.head = nn.Linear(4, 3)
+        self.held = [self.head.weight]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.held[0].T
+
+
+def test_weights_that_cannot_be_replaced_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Problem(Listed(), nn.CrossEntropyLoss(), perceptron().data)
+    found = plane(problem, n=3, engine="batched", quiet=False)
+    assert found.runs[0]["engine"] == "eager"
+    assert "points computed at once get other values" in capsys.readouterr().err
+
+
 # --- memory ---
 
 
@@ -237,7 +258,7 @@ def test_the_audit_finds_what_is_there() -> None:
 
 
 def test_a_run_further_off_than_allowed_ends_and_says_what_would_do(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"bf16 is .* where fp32 gives .*1e-07 allowed.*--precision fp32 would do, with --overwrite"):
+    with pytest.raises(RunError, match=r"bf16 is .* where fp32 gives .*1e-07 allowed.*--precision fp32 will do, with --overwrite"):
         plane(perceptron(), tmp_path / "s.h5", precision="bf16", max_error=1e-7)
     partial = landscape.read(tmp_path / "s.h5")
     assert 0 < partial.done["train_loss"].sum() < 18  # found among the first points

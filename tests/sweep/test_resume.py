@@ -64,7 +64,7 @@ def test_what_is_measured_is_not_measured_again_whatever_its_value(tmp_path: Pat
         assert np.array_equal(file["values/train_loss"][()], expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("n", [1, 6, 12, 13, 15])
+@pytest.mark.parametrize("n", [1, 6, 15, 17, 20])
 def test_an_interrupted_run_goes_on_where_it_stood(tmp_path: Path, n: int) -> None:
     whole = plane(coordinates(odd)[0], None, (0, 3, 4), (0, 2, 3)).values["train_loss"]
     problem, follow = coordinates(odd)
@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on_where_it_stood(tmp_path: Path, n: int) -> No
     with pytest.raises(KeyboardInterrupt):
         plane(problem, tmp_path / "s.h5", (0, 3, 4), (0, 2, 3))
     if not (tmp_path / "s.h5").exists():  # interrupted before trials and self-check were through
-        assert n < 11
+        assert n < 15
         return
     partial = landscape.read(tmp_path / "s.h5")
     done = partial.done["train_loss"]
