@@ -45,7 +45,7 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
     executor = launched()
     limit = seconds_of(options.time_limit)
     deadline = math.inf if limit is None else time.monotonic() + limit
-    before, device = torch.get_num_threads(), torch.cuda.current_device() if torch.cuda.is_available() else 0
+    before, device = torch.get_num_threads(), torch.cuda.current_device() if _uses_cuda() else 0
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
         with Progress(options.quiet or not executor.is_root) as progress:
@@ -62,8 +62,13 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
             return executor.at_root(lambda: sweep.finish(ranks))
     finally:
         torch.set_num_threads(before)
-        if torch.cuda.is_available():
+        if _uses_cuda():
             torch.cuda.set_device(device)
+
+
+def _uses_cuda() -> bool:
+    """Whether this process has begun to use a GPU; asking a device's name before would begin it."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 def _offloaded(plan: Plan, options: Options, executor: Executor) -> Plan:

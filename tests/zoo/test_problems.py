@@ -32,7 +32,7 @@ def test_a_digits_problem_measures_loss_and_accuracy() -> None:
     batch = found.examples("train").batch(0, 20)
     sums = found.loss(found.model.eval(), batch, 20)
     logits = found.model(batch[0])
-    torch.testing.assert_close(sums["loss"][0], torch.nn.functional.cross_entropy(logits, batch[1], reduction="none").double())
+    torch.testing.assert_close(sums["loss"][0], torch.nn.functional.cross_entropy(logits, batch[1], reduction="none"))
     assert sums["accuracy"][0].tolist() == (logits.argmax(1) == batch[1]).double().tolist()
 
 
