@@ -3,7 +3,8 @@
     python tests/plant_faults.py            # all of them
     python tests/plant_faults.py seed bias  # those whose name contains one of the words
 
-The checkout itself is never touched. Exit code 1 when a fault goes unnoticed or does not apply any more.
+The checkout itself is never touched. The tests are seen green without a fault first. Exit code 1 when they are not, and when a
+fault goes unnoticed or does not apply any more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,27 +35,61 @@ class Fault:
 
 FAULTS = (
     Fault("axes swapped in the record", "sweep/record.py", "arrays[name][index] = number", "arrays[name][index[::-1]] = number", "tests/test_acceptance.py"),
-    Fault("axes swapped in the file", "store/recorder.py", "self._file[name][index] = value\n        if", "self._file[name][index[::-1]] = value\n        if", "tests/test_acceptance.py"),
+    Fault("axes swapped in the file", "store/recorder.py", "target[index] = value", "target[index[::-1]] = value", "tests/store/test_file.py::test_recorded_points_are_there_and_others_are_not"),
+    Fault("marks reach the disk before their values", "store/recorder.py", "for pending in (self._values, self._marks):", "for pending in (self._marks, self._values):", "tests/store/test_file.py::test_values_are_on_the_disk_before_a_mark_is_written"),
     Fault("wrong filter axis", "directions/roles.py", "return tensor.reshape(tensor.shape[0], -1)", "return tensor.transpose(0, 1).reshape(tensor.shape[1], -1)", "tests/test_directions.py"),
     Fault("groups of transposed convolutions forgotten", "directions/roles.py", "owner.groups if isinstance(owner, _TRANSPOSED)", "0 if isinstance(owner, _TRANSPOSED)", "tests/test_directions.py"),
     Fault("norm layers move", "directions/roles.py", 'not ("norm" in ignore and role.norm)', "True", "tests/test_directions.py"),
     Fault("frozen parameters move", "directions/roles.py", "else role.trainable)", "else True)", "tests/test_directions.py"),
     Fault("seed ignored", "directions/random.py", 'f"{seed}/{axis}/{name}"', 'f"0/{axis}/{name}"', "tests/test_directions.py"),
     Fault("both axes drawn alike", "directions/random.py", 'f"{seed}/{axis}/{name}"', 'f"{seed}/x/{name}"', "tests/test_directions.py"),
-    Fault("running statistics stay behind on a line", "directions/direction.py", "for name in buffer_names(module)}", "for name in ()}", "tests/objective tests/sweep tests/test_reference.py"),
+    Fault("running statistics stay behind on a line", "directions/direction.py", "for name in buffer_names(module)}", "for name in ()}", "tests/objective/test_norms.py"),
     Fault("orthogonalized against the wrong length", "directions/direction.py", "/ against.norm**2", "/ against.norm", "tests/test_directions.py"),
-    Fault("a weight dropped", "objective/mover.py", "torch._foreach_copy_(self._targets, self._origin)", "torch._foreach_copy_(self._targets[:-1], self._origin[:-1])", "tests/objective tests/test_acceptance.py"),
-    Fault("the user's model itself is computed with", "objective/engine.py", "copy.deepcopy(unwrap(model))", "unwrap(model)", "tests/objective tests/test_acceptance.py"),
-    Fault("the model stays in training mode", "objective/engine.py", ".eval().requires_grad_(False)", ".requires_grad_(False)", "tests/objective tests/test_acceptance.py"),
-    Fault("batches unweighted", "objective/statistics.py", "torch.stack([s.sum(), w.sum(),", "torch.stack([s.mean(), w.mean(),", "tests/objective"),
-    Fault("standard error without the finite population", "objective/statistics.py", "max(0.0, 1 - n / population)", "1.0", "tests/objective"),
-    Fault("recalibration keeps the old statistics", "objective/norms.py", "layer.reset_running_stats()", "pass", "tests/objective"),
+    Fault("a weight dropped", "objective/mover.py", "            if name in parts:\n                flat.as_strided", "            if name in parts and offset:\n                flat.as_strided", "tests/objective/test_engine.py::test_the_weights_measured_are_those_of_the_subspace"),
+    Fault("a point begins where the one before ended", "objective/mover.py", "source = self._origin\n", "source = self._flat\n", "tests/objective/test_mover.py"),
+    Fault("weights moved by tensor skip the second direction", "objective/mover.py", "for coordinate, parts in zip(coordinates, self._parts, strict=True):", "for coordinate, parts in zip(coordinates[:1], self._parts[:1], strict=True):", "tests/objective/test_paths.py::test_every_way_agrees_with_a_plain_loop[offloaded-128-perceptron]"),
+    Fault("several points moved by tensor share one memory", "objective/mover.py", "stack.append(self._targets[name].clone())", "stack.append(self._targets[name])", "tests/objective/test_mover.py"),
+    Fault("the user's model itself is computed with", "objective/private.py", "copy.deepcopy(unwrap(model))", "unwrap(model)", "tests/objective/test_engine.py::test_nothing_of_the_users_is_changed"),
+    Fault("the model stays in training mode", "objective/private.py", ".eval().requires_grad_(False)", ".requires_grad_(False)", "tests/objective/test_engine.py::test_dropout_and_batch_norm_are_in_eval_mode_even_if_the_model_trains"),
+    Fault("batches unweighted", "problem/losses.py", "return sums * size, torch.full_like(sums, size)", "return sums, torch.ones_like(sums)", "tests/objective/test_engine.py::test_losses_of_whole_batches"),
+    Fault("weights by example forgotten", "objective/ledger.py", "= 1.0 if weights is None else weights", "= 1.0", "tests/objective/test_statistics.py"),
+    Fault("examples that are ignored count", "problem/losses.py", "all(mask is not None and bool(mask.all()) for mask in kept)", "True", "tests/problem/test_losses.py"),
+    Fault("standard error without the finite population", "objective/statistics.py", "(n - 1) * (1 - n / population))", "(n - 1))", "tests/objective/test_statistics.py"),
+    Fault("a look at every batch", "objective/splits.py", "stop in stops and stopped(", "stopped(", "tests/objective/test_engine.py::test_a_tolerance_stops_on_the_doubling_schedule"),
+    Fault("a tolerance looks at the examples in their original order", "sweep/bench.py", "options.tolerance > 0)", "False)", "tests/sweep/test_engines.py::test_with_a_tolerance_the_examples_come_in_one_random_order"),
+    Fault("a NaN does not end its pass", "objective/splits.py", "if stop < size and watch.sees(", "if False and watch.sees(", "tests/objective/test_paths.py::test_a_nan_ends_its_pass_and_is_no_number_in_any_metric"),
+    Fault("a NaN in the loss leaves other metrics numbers", "objective/ledger.py", 'if math.isnan(found["loss"].value):', "if False:", "tests/objective/test_paths.py::test_a_nan_ends_its_pass_and_is_no_number_in_any_metric"),
+    Fault("a NaN at one point ends the pass of all", "objective/splits.py", ".any(dim=-1).all()", ".any(dim=-1).any()", "tests/objective/test_paths.py::test_a_nan_in_one_lane_stays_there"),
+    Fault("batched lanes shifted by one", "objective/splits.py", "host[lane])", "host[lane - 1])", "tests/objective/test_paths.py::test_several_points_at_once_are_those_points"),
+    Fault("streamed batches are of the wrong span", "objective/residence.py", "self._form.of, self._held.batch(start, stop))", "self._form.of, self._held.batch(0, stop - start))", "tests/objective/test_paths.py::test_examples_that_fit_are_views_and_others_are_streamed"),
+    Fault("an overwritten input is not noticed", "objective/residence.py", "if self._versions() == self._seen:", "if True:", "tests/objective/test_paths.py::test_a_model_may_overwrite_its_input"),
+    Fault("folding forgets the mean", "objective/folding.py", "return scale, offset - mean * scale", "return scale, offset", "tests/objective/test_paths.py::test_every_way_agrees_with_a_plain_loop[folded-128-images]"),
+    Fault("folding scales the origin but not the directions", "objective/folding.py", "for weights in (origin, *directions):", "for weights in (origin,):", "tests/objective/test_paths.py::test_every_way_agrees_with_a_plain_loop[folded-128-images]"),
+    Fault("a norm that moves is folded", "objective/folding.py", 'if any(name.startswith(f"{norm}.") for name in moved):', "if False:", "tests/objective/test_paths.py::test_a_norm_that_moves_is_not_folded"),
+    Fault("small steps are taken in bf16", "objective/engine.py", "return _ROUNDINGS * _ROUNDING", "return 1e-9 * _ROUNDING", "tests/objective/test_paths.py::test_steps_bfloat16_would_swallow_are_taken_in_fp32"),
+    Fault("fp32 is computed in TF32", "objective/private.py", '"high" if tf32 else "highest"', '"high"', "tests/objective/test_paths.py::test_the_settings_of_torch_come_back"),
+    Fault("ragged batches are compiled too", "objective/private.py", "if _batch_size(positional, named) != engine.batch_size:", "if False:", "tests/objective/test_paths.py::test_whole_batches_are_compiled_once_and_a_ragged_one_is_not"),
+    Fault("the tolerance is lost in trying out engines", "objective/calibration.py", "chosen = replace(champion.engine, tolerance=engine.tolerance)", "chosen = champion.engine", "tests/objective/test_paths.py::test_the_fastest_way_is_kept"),
+    Fault("any gain makes another engine", "objective/calibration.py", "new * _MARGIN < old", "new < old", "tests/objective/test_paths.py::test_the_fastest_way_is_kept"),
+    Fault("a faster way is taken whatever it gives", "objective/calibration.py", "if quicker and self._agree(champion, challenger)", "if quicker", "tests/objective/test_paths.py::test_a_faster_way_that_gives_another_loss_is_not_taken"),
+    Fault("points at once are taken whatever they give", "sweep/tuning.py", "if not agree(", "if False and not agree(", "tests/sweep/test_engines.py::test_weights_that_cannot_be_replaced_are_noticed"),
+    Fault("the engine of the file is not reused", "sweep/tuning.py", "old.runs[-1] if old is not None and old.runs else {}", "{}", "tests/sweep/test_engines.py::test_an_engine_asked_for_is_stored_reused_and_right"),
+    Fault("a halved batch is not recorded", "sweep/loop.py", "bench.batch_size_asked)", "engine.batch_size or 1)", "tests/sweep/test_engines.py::test_a_batch_that_does_not_fit_is_halved_for_the_whole_run_and_recorded"),
+    Fault("the audit compares a run with itself", "sweep/audit.py", 'precision="fp32", at_most', "precision=None, at_most", "tests/sweep/test_engines.py::test_the_audit_finds_what_is_there"),
+    Fault("the audit is drawn without the seed", "sweep/audit.py", "default_rng(plan.seed)", "default_rng(0)", "tests/sweep/test_engines.py::test_the_audit_finds_what_is_there"),
+    Fault("the audit leaves out the origin", "sweep/audit.py", "[origin, *(coarse[i] for i in sorted(chosen))]", "coarse[i] for i in sorted(chosen)", "tests/sweep/test_engines.py::test_the_audit_finds_what_is_there"),
+    Fault("the audit uses all examples", "sweep/audit.py", "at_most=used)", "at_most=None)", "tests/sweep/test_engines.py::test_the_audit_uses_the_examples_the_point_used"),
+    Fault("the audit comes last", "sweep/loop.py", "[*self._audit.points, *(index for index in todo if index not in self._audit.points)]", "[*(index for index in todo if index not in self._audit.points), *self._audit.points]", "tests/sweep/test_engines.py::test_a_run_further_off_than_allowed_ends_and_says_what_would_do"),
+    Fault("time in the model counted twice", "sweep/work.py", "max(0.0, points - moving - model)", "max(0.0, points - moving)", "tests/sweep/test_engines.py::test_a_run_says_where_its_time_went"),
+    Fault("recalibration keeps a part of the old statistics", "objective/norms.py", "layer.momentum = 1 / k ", "layer.momentum = 1 / (k + 1) ", "tests/objective/test_norms.py"),
     Fault("class weights forgotten", "problem/losses.py", "            if class_weights is not None:", "            if False:", "tests/problem"),
     Fault("done mask inverted", "sweep/resume.py", "missing = ~np.logical_and", "missing = np.logical_and", "tests/test_acceptance.py tests/sweep"),
     Fault("a measured NaN counts as missing", "sweep/resume.py", "missing = ~np.logical_and.reduce([surface.done[key] for key in keys])", "missing = np.logical_or.reduce([np.isnan(surface.values[key]) for key in keys])", "tests/test_acceptance.py tests/sweep"),
     Fault("another model's file is resumed", "sweep/resume.py", 'check("model (weights)", ', 'check("", 0, 0), (', "tests/sweep"),
     Fault("old values shifted on a finer axis", "sweep/resume.py", "positions.append(nearest)", "positions.append(np.maximum(nearest - 1, 0))", "tests/sweep tests/test_acceptance.py"),
     Fault("last point of an axis left out", "grid.py", "np.linspace(float(start), float(stop), count)", "np.linspace(float(start), float(stop), count, endpoint=False)", "tests/test_grid.py"),
+    Fault("points visited row by row", "grid.py", 'np.argsort(level, axis=None, kind="stable")', "range(level.size)", "tests/test_grid.py::test_the_origin_and_the_corners_come_first"),
+    Fault("the picture of a partial surface is one level too fine", "surface.py", "next((part for part in finest_first if", "next((finer for finer, part in itertools.pairwise(finest_first) if", "tests/test_surface.py"),
     Fault("figures not transposed", "plotting/marks.py", "np.ma.masked_invalid(values).T", "np.ma.masked_invalid(values)", "tests/plotting"),
     Fault("import not transposed", "store/goldstein.py", "array = raw.astype(np.float64)[()].T", "array = raw.astype(np.float64)[()]", "tests/store"),
     Fault("percent taken for fractions", "store/goldstein.py", "percent = 100.0 if", "percent = 1.0 if", "tests/store"),
@@ -75,13 +111,13 @@ def plant(fault: Fault, folder: Path) -> str | None:
     return text
 
 
-def noticed(fault: Fault, folder: Path) -> bool:
-    """Whether the fault's tests fail in the copy."""
+def red(tests: Sequence[str], folder: Path) -> bool:
+    """Whether one of some tests fails in the copy."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *fault.tests.split()]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode not in (0, 1):
-        raise SystemExit(f"pytest could not run for {fault.name}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise SystemExit(f"pytest could not run {' '.join(tests)}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode == 1
 
 
@@ -94,14 +130,16 @@ def main(words: list[str]) -> int:
         for part in ("landscape", "tests", "pyproject.toml", "README.md", "notebooks"):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
+        if red(sorted({test for fault in chosen for test in fault.tests.split()}), folder):
+            raise SystemExit("a test fails without any fault, so that its red would say nothing; run the tests first")
         for fault in chosen:
             began = time.perf_counter()
             original = plant(fault, folder)
-            red = original is not None and noticed(fault, folder)
+            noticed = original is not None and red(fault.tests.split(), folder)
             if original is not None:
                 (folder / "landscape" / fault.file).write_text(original)
-            word = "does not apply" if original is None else "red" if red else "UNNOTICED"
-            bad += not red
+            word = "does not apply" if original is None else "red" if noticed else "UNNOTICED"
+            bad += not noticed
             print(f"{word:<14} {time.perf_counter() - began:5.0f} s  {fault.name}", flush=True)
     print(f"{len(chosen) - bad} of {len(chosen)} faults turned a test red")
     return 1 if bad else 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
 from landscape import weights
-from landscape.directions import between
+from landscape.directions import Direction, between
 from landscape.objective.mover import Mover
 from landscape.subspace import Subspace
 
@@ -50,3 +51,25 @@ def test_a_point_does_not_depend_on_the_points_before_it() -> None:
     for coordinate in (1e6, -2.0, 0.3):
         move((coordinate,))
     assert all(tensor.equal(weights.read(once)[name]) for name, tensor in weights.read(twice).items())
+
+
+@pytest.mark.parametrize("by_tensor", [False, True])
+def test_several_places_at_once_are_those_places(monkeypatch: pytest.MonkeyPatch, by_tensor: bool) -> None:
+    first, second = pair()
+    start = weights.read(first)
+    towards = between(start, weights.read(second), first, weights.parameter_names(first))
+    aside = Direction({name: torch.randn_like(start[name]) for name in towards.parameters})
+    if by_tensor:
+        monkeypatch.setattr("landscape.objective.mover._LARGE", 0)  # as with weights too large for a second copy
+    move = Mover(first, Subspace(start, (towards, aside)))
+    places = [(0.3, 0.0), (0.0, 0.0), (-2.0, 0.5)]
+    found = move.several(places)
+    for k, place in enumerate(places):
+        move(place)
+        # One sum rounds its products, the other may not: the last bits of numbers of a size of some 10.
+        assert all(
+            torch.allclose(found[name][k], tensor, rtol=1e-6, atol=1e-6)
+            for name, tensor in weights.read(first).items()
+            if name in found
+        )
+    assert set(found) == {*towards.parameters, *towards.buffers}

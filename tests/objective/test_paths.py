@@ -379,6 +379,17 @@ def test_the_fastest_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
 
 
+def test_a_faster_way_that_gives_another_loss_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(model: nn.Module, batch: Tensor) -> Tensor:
+        return 0 * model(batch)[:, 0] + len(batch)  # depends on the size of the batch
+
+    problem = Problem(seeded(lambda: nn.Linear(3, 1)), loss, {"train": normal(100, 3)})
+    cost = {64: 3.0, 32: 1.0, 128: 5.0}
+    monkeypatch.setattr("landscape.objective.calibration._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
+    samples = [choose(problem.examples("train"), None, 0, False)]
+    assert calibrate(problem, plane(problem, ()), samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
+
+
 def test_the_usual_batch_follows_from_the_activations() -> None:
     narrow, wide = (zoo.problem("digits-resnet8", width=width) for width in (4, 64))
     sizes = []

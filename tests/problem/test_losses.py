@@ -119,6 +119,14 @@ def test_accuracy_is_the_share_of_what_counts(name: str, size: int) -> None:
     assert in_batches(PerExample(criterion), outputs, targets, size)["accuracy"] == right / kept
 
 
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_loss_that_was_told_its_examples_gives_the_same(name: str) -> None:
+    criterion, outputs, targets = CRITERIA[name]
+    told = PerExample(criterion).settled([(outputs, targets)])
+    assert in_batches(told, outputs, targets, 7) == in_batches(PerExample(criterion), outputs, targets, 7)
+
+
 @pytest.mark.parametrize("name", ["MSE", "BCEWithLogits", "CrossEntropy, probabilities"])
 def test_no_accuracy_without_classes(name: str) -> None:
     criterion, outputs, targets = CRITERIA[name]

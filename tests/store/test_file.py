@@ -212,6 +212,23 @@ def test_marks_wait_for_their_values(tmp_path: Path) -> None:
     recorder.close()
 
 
+def test_values_are_on_the_disk_before_a_mark_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.write(blank(2), tmp_path / "s.h5")
+    recorder = store.Recorder(path)
+    seen: list[Surface] = []
+    write = store.Recorder._write
+
+    def spy(self: store.Recorder, pending: Any) -> None:
+        seen.append(on_disk(path))
+        write(self, pending)
+
+    monkeypatch.setattr(store.Recorder, "_write", spy)
+    recorder.record((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)], seconds_between=0)
+    assert not any(surface.done["train_loss"].any() for surface in seen)
+    assert seen[-1].values["train_loss"][0, 1] == 7  # a kill before the marks costs no more than measuring it again
+    recorder.close()
+
+
 def test_two_writers_are_refused(tmp_path: Path) -> None:
     path = store.write(blank(2), tmp_path / "s.h5")
     held = subprocess.Popen(

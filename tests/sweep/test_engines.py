@@ -283,6 +283,18 @@ def test_the_audit_uses_the_examples_the_point_used() -> None:
     assert found.checks["audit_relative"] < 0.01  # rounding alone: other examples would differ by some 0.05
 
 
+# --- a tolerance ---
+
+
+def test_with_a_tolerance_the_examples_come_in_one_random_order() -> None:
+    made = perceptron()
+    problem = Problem(
+        made.model, nn.CrossEntropyLoss(), {"train": tuple(part.repeat(3, *[1] * (part.dim() - 1)) for part in made.data["train"])}
+    )
+    assert plane(problem, n=3).data["train"]["order"] == "all"
+    assert plane(problem, n=3, tolerance=0.3).data["train"]["order"] == "all, shuffled seed 0"
+
+
 # --- what is reported ---
 
 
