@@ -98,21 +98,26 @@ def _batch_size(positional: Any, named: Any) -> int:
 @contextmanager
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """The arithmetic of a precision; torch's own settings come back afterwards."""
-    tf32 = precision == "tf32"
-    before = (
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.deterministic,
-        torch.backends.cudnn.benchmark,
-    )
+    wanted = "high" if precision == "tf32" else "highest"
+    before = torch.get_float32_matmul_precision()
     cast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
     try:
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.deterministic = True  # the values may not depend on which algorithm was tried first,
-        torch.backends.cudnn.benchmark = False  # nor on which was fastest today
-        with cast, torch.no_grad():
+        if before != wanted:
+            torch.set_float32_matmul_precision(wanted)
+        with torch.no_grad(), cast, _cudnn(precision == "tf32") if device.type == "cuda" else nullcontext():
             yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]
+        if before != wanted:
+            torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _cudnn(tf32: bool) -> Iterator[None]:
+    """cuDNN's choice of algorithm may depend neither on which was tried first nor on which was fastest today."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    try:
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = tf32, True, False
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
