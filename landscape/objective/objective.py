@@ -78,6 +78,7 @@ class Objective:
         self._move = Mover(self._model, subspace, engine.offload)
         self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
         self.stopwatch = Stopwatch(engine.device)
+        self._timed_move = self.stopwatch.watched("moving", self._move)
         install_forward(self._model, self.engine, self.stopwatch)
         self._memory = engine.memory if math.isfinite(engine.memory) else _SHARE * free_bytes(engine.device)
         self._splits = [self._placed(sample) for sample in samples]
@@ -126,8 +127,7 @@ class Objective:
         started = time.perf_counter()
         precision = precision or ("fp32" if self.is_exact(coordinates) else self.engine.precision)
         with computing(self.engine.device, precision):
-            with self.stopwatch.timing("moving"):
-                self._move(coordinates)
+            self._timed_move(coordinates)
             if self._calibration is not None:
                 self._recalibrate(self._calibration)
             used = [split.run(self._evaluate, tolerance, (at_most or {}).get(split.sample.split)) for split in self._splits]

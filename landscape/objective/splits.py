@@ -50,10 +50,10 @@ class Split:
         size = min(at_most or self.sample.size, self.sample.size)
         stops = looks(size) if tolerance else [size]
         parts, stop = spans(self._batch_size, stops), 0
-        watch = _NanWatch(self._device)
+        watch = _NanWatch(self._device) if len(parts) > 1 else None
         for (start, stop), batch in zip(parts, self.residence.batches(parts), strict=True):  # the last stop counts
             self.ledger.record(start, stop, evaluate(batch, stop - start))
-            if stop < size and watch.sees(self.ledger.losses(start, stop)):
+            if watch is not None and stop < size and watch.sees(self.ledger.losses(start, stop)):
                 break
             if tolerance and stop < size and stop in stops and stopped(self.ledger.loss_estimate(stop), tolerance):
                 break
