@@ -52,6 +52,8 @@ def fold(model: nn.Module, subspace: Subspace) -> Subspace:
             layer.bias = nn.Parameter(torch.zeros_like(shift).to(layer.weight), requires_grad=False)
         _replace(model, norm)
         origin = {name: tensor for name, tensor in origin.items() if not name.startswith(f"{norm}.")}
+    if origin.keys() == subspace.origin.keys():
+        return subspace
     parts = zip(subspace.directions, directions, strict=True)
     return Subspace(origin, tuple(replace(direction, parameters=part) for direction, part in parts))
 

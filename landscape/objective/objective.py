@@ -21,7 +21,7 @@ from landscape.objective.private import computing, has_images, install_forward, 
 from landscape.objective.residence import Form, Residence, Resident, place
 from landscape.objective.sample import Sample
 from landscape.objective.splits import Split, collect
-from landscape.objective.statistics import FEWEST_EXAMPLES, Estimate
+from landscape.objective.statistics import FEWEST_EXAMPLES, SMALLEST_LOOK, Estimate
 from landscape.objective.stopwatch import Stopwatch
 from landscape.problem import Examples, Problem
 from landscape.problem.data import Batch, map_tensors
@@ -35,7 +35,6 @@ _ACTIVATIONS = {"cpu": 2**21, "cuda": 2**26}  # numbers in the largest activatio
 _LARGEST_BATCH = 8192
 _USUAL_BATCH = 128
 _SHARE = 0.8  # of the free memory, for the examples
-_SMALLEST_LOOK = 256
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,10 @@ class Objective:
         self._radius = _Radius(subspace, engine.exact_within)
         self._loss = problem.loss.to(engine.device, engine.dtype).settled(sample.examples.tensors for sample in samples)
         self._model = private_copy(problem.model, engine)
+        given = subspace
         if engine.folded and engine.bn == "frozen" and problem.loss.criterion is not None and not engine.offload:
             subspace = fold(self._model, subspace)  # a loss function may use parts of the model in other ways than its forward
+        engine = replace(engine, folded=subspace is not given)
         channels_last = engine.channels_last and has_images(self._model)
         if channels_last:
             self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -79,11 +80,12 @@ class Objective:
         self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
         self.stopwatch = Stopwatch(engine.device)
         self._timed_move = self.stopwatch.watched("moving", self._move)
+        self._timed_several = self.stopwatch.watched("moving", self._move.several)
         install_forward(self._model, self.engine, self.stopwatch)
         self._memory = engine.memory if math.isfinite(engine.memory) else _SHARE * free_bytes(engine.device)
-        self._splits = [self._placed(sample) for sample in samples]
-        self._lanes = [self._placed(sample, split.residence) for sample, split in zip(samples, self._splits, strict=True)]
+        self._splits = [self._split(sample, self._placed(sample)) for sample in samples]
         self._batched = Batched(self._model, self._loss) if engine.mode == "batched" else None
+        self._lanes = [self._split(split.sample, split.residence, (engine.lanes,)) for split in self._splits if self._batched]
         self._calibration: Resident | None = None
         if calibration is not None and engine.bn == "recalibrated":
             self._calibration_spans = calibration_spans(calibration.size)
@@ -135,19 +137,24 @@ class Objective:
         self.stopwatch.settle()
         return Measurement(estimates, time.perf_counter() - started)
 
-    def trial(self) -> None:
-        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here."""
-        origin = (0.0,) * self._radius.n_directions
-        for precision in {self.engine.precision, "fp32"} if self.engine.lossy else {self.engine.precision}:
+    def trial(self) -> int:
+        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here.
+
+        Returns:
+            How many examples that was.
+        """
+        origin = (0.0,) * self.n_directions
+        sizes = [min(self.batch_size, split.sample.size) for split in self._splits]
+        for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.lossy else self.engine.precision]):
             with computing(self.engine.device, precision):
                 self._move(origin)
-                for split in self._splits:
-                    size = min(self.batch_size, split.sample.size)
+                for split, size in zip(self._splits, sizes, strict=True):
                     (batch,) = split.residence.batches([(0, size)])
                     if self._batched is not None:
                         self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
                     self._evaluate(batch, size)
                     split.residence.overwritten()
+        return sum(sizes)
 
     @property
     def batch_size(self) -> int:
@@ -172,8 +179,7 @@ class Objective:
         started, n_lanes = time.perf_counter(), self.engine.lanes
         padded = [*places, *[places[-1]] * (n_lanes - len(places))]
         with computing(self.engine.device, self.engine.precision):
-            with self.stopwatch.timing("moving"):
-                weights = self._move.several(padded)
+            weights = self._timed_several(padded)
             used = [split.run(lambda batch, size: batched(weights, batch, size)) for split in self._lanes]
             estimates = collect(self._lanes, used, n_lanes)
         self.stopwatch.settle()
@@ -186,14 +192,14 @@ class Objective:
         if examples.overwritten():
             self._recalibrate(examples)
 
-    def _placed(self, sample: Sample, residence: Residence | None = None) -> Split:
-        """A split where it fits; with a residence given, its ledger for several points at once."""
-        engine = self.engine
-        lanes = () if residence is None else (engine.lanes,)
-        if residence is None:
-            residence = place(sample.examples, self._form, self._memory)
-            self._memory -= self._form.n_bytes(sample.examples) if isinstance(residence, Resident) else 0
-        return Split(sample, residence, self.batch_size, engine.device, lanes)
+    def _placed(self, sample: Sample) -> Residence:
+        """A split on the device while there is room."""
+        residence = place(sample.examples, self._form, self._memory)
+        self._memory -= self._form.n_bytes(sample.examples) if isinstance(residence, Resident) else 0
+        return residence
+
+    def _split(self, sample: Sample, residence: Residence, lanes: tuple[int, ...] = ()) -> Split:
+        return Split(sample, residence, self.batch_size, self.engine.device, lanes)
 
     def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:
         """A power of two at which the largest activation of a batch has a size the device works well at."""
@@ -206,7 +212,7 @@ class Objective:
         fitting = max(1, _ACTIVATIONS[engine.device.type] // largest)
         most = _LARGEST_BATCH
         if engine.mode == "compiled":  # for whole batches of one size
-            most = min(most, _SMALLEST_LOOK if engine.tolerance else samples[0].size)
+            most = min(most, SMALLEST_LOOK if engine.tolerance else samples[0].size)
         return int(min(2 ** math.floor(math.log2(fitting)), most))
 
 

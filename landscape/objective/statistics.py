@@ -40,10 +40,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["FEWEST_EXAMPLES", "Estimate", "estimate", "looks", "moments", "stopped"]
+__all__ = ["FEWEST_EXAMPLES", "SMALLEST_LOOK", "Estimate", "estimate", "looks", "moments", "stopped"]
 
 FEWEST_EXAMPLES = 64  # below so many independent examples a standard error is no basis for stopping
-_SMALLEST_LOOK = 256
+SMALLEST_LOOK = 256
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def looks(size: int) -> list[int]:
     ([256, 512, 1000], [100])
     """
     counts = []
-    look = _SMALLEST_LOOK
+    look = SMALLEST_LOOK
     while look < size:
         counts.append(look)
         look *= 2

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,15 +19,6 @@ class Stopwatch:
         self._device = device
         self._gpu = device.type == "cuda"
         self._open: list[tuple[str, Any, Any]] = []
-
-    @contextmanager
-    def timing(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a name."""
-        began = self._now()
-        try:
-            yield
-        finally:
-            self._add(name, began, self._now())
 
     def watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with the time of its calls added to a name."""

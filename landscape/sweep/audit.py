@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import RunError
-from landscape.grid import Grid
 from landscape.objective import Measurement, Objective
 from landscape.sweep.plan import Plan
 
@@ -38,7 +37,10 @@ class Audit:
         self._plan = plan
         self._objective = objective
         self._max_error = max_error
-        self.points: list[Index] = _drawn(plan, objective) if objective.engine.lossy else []
+        self.points: list[Index] = []
+        self._n_exact = 0
+        if objective.engine.lossy:
+            self.points, self._n_exact = _drawn(plan, objective)
         self._relative = self._absolute = 0.0
         self._seen: set[Index] = set()
 
@@ -73,15 +75,13 @@ class Audit:
         """What the file stores among its checks; nothing for an exact run."""
         if not self.points:
             return {}
-        grid, engine = self._plan.grid, self._objective.engine
-        n_exact = sum(self._objective.is_exact(self._plan.place(index)) for index in grid.indices())
         return {
             "audit_points": len(self._seen),
             "audit_relative": self._relative,
             "audit_absolute": self._absolute,
             "audit_max_error": self._max_error,
-            "fp32_within": engine.exact_within,
-            "fp32_points": n_exact,
+            "fp32_within": self._objective.engine.exact_within,
+            "fp32_points": self._n_exact,
         }
 
     def summary(self) -> str:
@@ -104,10 +104,10 @@ def _apart(lossy: float, exact: float) -> tuple[float, float]:
     return (gap / max(abs(exact), 1e-300), gap) if math.isfinite(gap) else (math.inf, math.inf)
 
 
-def _drawn(plan: Plan, objective: Objective) -> list[Index]:
-    grid: Grid = plan.grid
-    everything = list(grid.indices())
+def _drawn(plan: Plan, objective: Objective) -> tuple[list[Index], int]:
+    """The points of the audit, and how many points of the grid are computed in fp32 anyhow."""
+    everything = list(plan.grid.indices())
     coarse = [index for index in everything if not objective.is_exact(plan.place(index))]
     chosen = np.random.default_rng(plan.seed).permutation(len(coarse))[:_POINTS]
     origin = min(everything, key=lambda index: sum(c * c for c in plan.place(index)))
-    return list(dict.fromkeys([origin, *(coarse[i] for i in sorted(chosen))]))
+    return list(dict.fromkeys([origin, *(coarse[i] for i in sorted(chosen))])), len(everything) - len(coarse)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +77,8 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
     samples, calibration = executor.together(lambda: _examples(plan, options))
     settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
-    sharing = math.ceil(executor.n_local_ranks / torch.cuda.device_count()) if device.type == "cuda" else executor.n_local_ranks
+    mine = (socket.gethostname(), str(device))
+    sharing = executor.gather(mine).count(mine)
     memory = executor.together(lambda: bytes_of(options.memory, free_bytes(device))) / sharing
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
     while True:

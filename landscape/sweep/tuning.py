@@ -99,8 +99,8 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
     try:
         objective.trial()
         started = time.perf_counter()
-        objective.trial()
-        seconds = time.perf_counter() - started
+        n_examples = objective.trial()
+        seconds = (time.perf_counter() - started) / n_examples * sum(sample.size for sample in samples)
         _check_batched(objective)
     except Exception as error:
         if out_of_memory(error):  # it is halved later, when every rank has tried its own memory
@@ -110,7 +110,7 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
         first = next(iter(str(error).strip().splitlines()), "")
         progress.note(f"the model cannot be {engine.mode} ({type(error).__name__}: {first[:100]}); computing eagerly")
         return _tried(plan, samples, replace(engine, mode="eager"), progress)
-    return objective.engine, seconds * sum(sample.size for sample in samples) / objective.n_examples
+    return objective.engine, seconds
 
 
 def _check_batched(objective: Objective) -> None:

@@ -69,6 +69,44 @@ def test_every_way_agrees_with_a_plain_loop(name: str, batch_size: int, engine: 
     assert single["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5, abs=1e-6)
 
 
+ZOO = {"digits-resnet8": {"width": 4}, "digits-resnet8-noshort": {"width": 4}, "digits-mlp-1x16": {}}
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("engine", [{}, {"folded": True}, {"memory": 1.0}, {"mode": "batched", "lanes": 2}], ids=str)
+def test_the_zoos_models_too(name: str, engine: dict[str, Any]) -> None:
+    whole = zoo.problem(name, **ZOO[name])
+    images, labels = whole.data["train"]
+    problem = Problem(whole.model, nn.CrossEntropyLoss(), {"train": (images[:40], labels[:40])})
+    space = plane(problem)
+    expected = plain(problem, space)
+    for batch_size in (1, 7, 40):
+        found = measured(problem, space, precision="fp64", batch_size=batch_size, **engine)
+        assert found == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+class Spoken(nn.Module):
+    """A model that returns a dict, as many of today's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.head(inputs)}
+
+
+@pytest.mark.parametrize("mode", ["eager", "batched", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_a_model_that_returns_a_dict(mode: str) -> None:
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return F.cross_entropy(model(batch[0])["logits"], batch[1], reduction="none")
+
+    problem = Problem(seeded(Spoken), loss, perceptron().data)
+    space = plane(problem)
+    found = measured(problem, space, precision="fp64", batch_size=10, mode=mode)
+    assert found == pytest.approx(plain(problem, space), rel=1e-12)
+
+
 @pytest.mark.parametrize("name", BATCHED)
 def test_several_points_at_once_are_those_points(name: str) -> None:
     problem = CATALOGUE[name]()
@@ -182,40 +220,8 @@ def test_a_norm_that_moves_is_not_folded() -> None:
     assert folded_layers(problem, plane(problem, ignore=())) == 0
 
 
-class Twice(nn.Module):
-    """Uses a convolution for two norms, or looks at what comes between, or decides by its data."""
-
-    def __init__(self, way: str) -> None:
-        super().__init__()
-        self.way = way
-        self.conv = nn.Conv2d(1, 3, 3)
-        self.norm = nn.BatchNorm2d(3)
-        self.norm.running_mean.fill_(0.3)
-        self.norm.running_var.fill_(2.0)
-
-    def forward(self, images: Tensor) -> Tensor:
-        between = self.conv(images)
-        outputs = self.norm(between)
-        if self.way == "between":
-            outputs = outputs + between
-        if self.way == "again":
-            outputs = outputs + self.norm(between.abs())
-        if self.way == "control flow" and images.sum() > 0:
-            outputs = outputs * 2
-        return outputs.mean(dim=(2, 3))
-
-
-@pytest.mark.parametrize("way", ["between", "again", "control flow"])
-def test_what_is_used_otherwise_is_not_folded_and_right(way: str) -> None:
-    data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
-    problem = Problem(seeded(lambda: Twice(way)), nn.CrossEntropyLoss(), data)
-    space = plane(problem)
-    assert folded_layers(problem, space) == 0
-    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
-
-
 class Twofold(nn.Module):
-    """The ways a norm after a convolution can be more than that: another name, a weight used again, an optional argument."""
+    """A convolution and the norm after it, and the ways in which they can be more than that."""
 
     def __init__(self, way: str) -> None:
         super().__init__()
@@ -228,7 +234,14 @@ class Twofold(nn.Module):
             self.net = nn.Sequential(self.conv, self.norm)
 
     def forward(self, images: Tensor, before: Tensor | None = None) -> Tensor:
-        outputs = self.net(images) if self.way == "two names" else self.norm(self.conv(images))
+        between = self.conv(images)
+        outputs = self.net(images) if self.way == "two names" else self.norm(between)
+        if self.way == "looked at between":
+            outputs = outputs + between
+        if self.way == "norm used again":
+            outputs = outputs + self.norm(between.abs())
+        if self.way == "control flow by data" and images.abs().sum() > 0:
+            outputs = outputs * 2
         if self.way == "weight used again":
             outputs = outputs + self.conv.weight.sum()
         if self.way == "optional argument" and before is None:
@@ -236,21 +249,33 @@ class Twofold(nn.Module):
         return outputs.mean(dim=(2, 3))
 
 
-@pytest.mark.parametrize("way", ["two names", "weight used again", "optional argument"])
-def test_a_norm_that_is_more_than_that_is_not_folded_and_right(way: str) -> None:
+def twofold(way: str) -> Problem:
     data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
-    problem = Problem(seeded(lambda: Twofold(way)), nn.CrossEntropyLoss(), data)
+    return Problem(seeded(lambda: Twofold(way)), nn.CrossEntropyLoss(), data)
+
+
+def test_a_norm_after_a_convolution_is_folded() -> None:
+    problem = twofold("plain")
+    assert folded_layers(problem, plane(problem)) == 1
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["looked at between", "norm used again", "control flow by data", "two names", "weight used again", "optional argument"],
+)
+def test_a_norm_that_is_more_than_that_is_not_folded_and_right(way: str) -> None:
+    problem = twofold(way)
     space = plane(problem)
-    found = measured(problem, space, precision="fp64", folded=True)
-    assert found == pytest.approx(plain(problem, space), rel=1e-12)
+    assert folded_layers(problem, space) == 0
+    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
 
 
 def test_under_a_loss_function_nothing_is_folded() -> None:
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return F.cross_entropy(model(batch[0]), batch[1], reduction="none") + sum(p.square().sum() for p in model.parameters())
 
-    data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
-    problem = Problem(seeded(lambda: Twofold("plain")), loss, data)
+    made = twofold("plain")
+    problem = Problem(made.model, loss, made.data)
     space = plane(problem)
     assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
 
