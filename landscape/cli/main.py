@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -50,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _execute(words: Sequence[str]) -> int:
-    from landscape.cli import commands
     from landscape.cli.parser import parse
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a file name may know fewer letters than we use
@@ -59,7 +59,17 @@ def _execute(words: Sequence[str]) -> int:
         options = parse(words)
     except SystemExit:  # argparse has shown the help
         return 0
-    return commands.execute(options, words)
+    if options.version:
+        from landscape.sweep.provenance import package_version
+
+        print(f"landscape {package_version()}")
+        return 0
+    if options.command is None:
+        options.parser.print_help()
+        return 2
+    options.words = shlex.join(["landscape", *words])  # for the file's provenance
+    code: int = options.execute(options)
+    return code
 
 
 def _silence() -> None:

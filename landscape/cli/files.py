@@ -1,0 +1,118 @@
+"""The commands about surface files: show, diff, export, import."""
+
+from __future__ import annotations
+
+import argparse
+
+from landscape.atomic import check_target
+from landscape.cli.command import Command, add_output, check_distinct, print_json
+from landscape.errors import InputError
+
+__all__ = ["COMMANDS"]
+
+
+def _fill_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.h5", help="a surface file")
+    parser.add_argument("--json", action="store_true", help="the same for machines")
+
+
+def _show(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.description import describe, tabulate
+
+    surface = landscape.read(options.file)
+    if options.json:
+        print_json({"file": options.file, **tabulate(surface)})
+    else:
+        print(describe(surface))
+    return 0
+
+
+def _fill_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="A.h5", help="a surface file")
+    parser.add_argument("second", metavar="B.h5", help="another")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="T", help="largest relative difference that counts as equal (default: 0)"
+    )
+    parser.add_argument("--json", action="store_true", help="the same for machines")
+
+
+def _diff(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.comparison import compare
+
+    if not options.tolerance >= 0:
+        raise InputError(f"the tolerance is {options.tolerance:g}; it is a relative difference, 0 or more")
+    result = compare(landscape.read(options.first), landscape.read(options.second), options.tolerance)
+    if options.json:
+        print_json({"same": result.same, "reasons": result.reasons, "absolute": result.absolute, "relative": result.relative})
+        return 0 if result.same else 1
+    for key in result.absolute:
+        print(f"{key:<15} largest difference {result.absolute[key]:.3g}, relative {result.relative[key]:.3g}")
+    print("\n".join(f"differs: {reason}" for reason in result.reasons) or "the same")
+    return 0 if result.same else 1
+
+
+def _fill_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.h5", help="a surface file")
+    add_output(parser, "FILE.{csv,npz,vtp}", "the file to write, its format by extension")
+    parser.add_argument("--log", action="store_true", help=".vtp only: the height is the logarithm of the loss")
+    parser.add_argument("--clip", type=float, metavar="MAX", help=".vtp only: higher values are drawn at MAX")
+
+
+def _export(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape import store
+
+    check_distinct(options.out, options.file)
+    check_target(options.out, options.overwrite, (".csv", ".npz", ".vtp"))
+    print(store.export(landscape.read(options.file), options.out, options.overwrite, options.clip, options.log))
+    return 0
+
+
+def _fill_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="SURFACE.h5", help="a surface file of tomgoldstein/loss-landscape")
+    parser.add_argument("--directions", metavar="D.h5", help="its direction file, for norms and cosine")
+    add_output(parser, "FILE.h5", "the surface file to write")
+
+
+def _import(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape import store
+
+    check_distinct(options.out, options.file, options.directions)
+    check_target(options.out, options.overwrite)
+    print(store.adopt(options.file, options.out, options.directions, options.words, landscape.measure))
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "show",
+        "say how a surface file was made, its self-check and its numbers",
+        "landscape show net.h5",
+        _fill_show,
+        _show,
+    ),
+    Command(
+        "diff",
+        "compare two surface files; exit code 1 when they differ",
+        "landscape diff net.h5 again.h5 --tolerance 1e-6",
+        _fill_diff,
+        _diff,
+    ),
+    Command(
+        "export",
+        "write a surface as .csv, .npz or .vtp (ParaView)",
+        "landscape export net.h5 -o net.vtp",
+        _fill_export,
+        _export,
+    ),
+    Command(
+        "import",
+        "read a surface of tomgoldstein/loss-landscape",
+        "landscape import theirs.h5 --directions their_directions.h5 -o ours.h5",
+        _fill_import,
+        _import,
+    ),
+)
