@@ -15,7 +15,11 @@ from landscape.errors import InputError, LandscapeError, RunError
 from landscape.measures import measure
 from landscape.problem import Problem
 from landscape.surface import Surface
-from landscape.sweep import line, surface  # after the import of the module landscape.surface, whose name the function takes over
+from landscape.sweep import (  # after the import of the module landscape.surface, whose name the function takes over
+    line,
+    merge,
+    surface,
+)
 
 __all__ = [
     "InputError",
@@ -25,6 +29,7 @@ __all__ = [
     "Surface",
     "line",
     "measure",
+    "merge",
     "plotting",
     "read",
     "surface",

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError
+from landscape.errors import InputError, MissingFileError
 from landscape.weights import Weights, read, strip_prefix, unwrap
 
 __all__ = ["Checkpoint", "name_of", "weights_of"]
@@ -53,7 +53,7 @@ def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:
 
 def _load(path: Path) -> Mapping[str, Any]:
     if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long
-        raise InputError(f"{path}: no such checkpoint; give the path of a file written by torch.save")
+        raise MissingFileError(f"{path}: no such checkpoint; give the path of a file written by torch.save")
     if not path.is_file():  # a folder, or a pipe that would block
         what = "a folder" if path.is_dir() else "not a file"
         raise InputError(f"{path}: {what}, not a checkpoint; give the path of a file written by torch.save")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "LandscapeError", "RunError", "nearest"]
+__all__ = ["InputError", "LandscapeError", "MissingFileError", "RankError", "RunError", "nearest"]
 
 
 class LandscapeError(Exception):
@@ -25,6 +25,21 @@ class InputError(LandscapeError, ValueError):
     """Wrong usage or unusable input; nothing was written: exit code 2."""
 
     exit_code = 2
+
+
+class MissingFileError(InputError):
+    """A file that is not there; under MPI it may be there for rank 0."""
+
+
+class RankError(RunError):
+    """Another rank failed.
+
+    `trace` is its traceback.
+    """
+
+    def __init__(self, text: str, trace: str = "") -> None:
+        super().__init__(text)
+        self.trace = trace
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

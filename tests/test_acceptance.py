@@ -331,7 +331,7 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
 
     whole = sweep(None)
     record = Recorder.record
-    monkeypatch.setattr(Recorder, "record", lambda self, index, arrays: record(self, index, arrays, 0.005))
+    monkeypatch.setattr(Recorder, "record", lambda self, points: record(self, points, 0.005))
     path, moments, counts = tmp_path / "s.h5", random.Random(1), []
     for _ in range(6):
         through = killed_after(moments.uniform(0.1, 0.6), lambda: sweep(path))

@@ -21,7 +21,7 @@ from cases import images
 import landscape
 from landscape import store
 from landscape.errors import InputError
-from landscape.executors import Serial, launched
+from landscape.executors import Serial, Task, launched
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 TESTS = str(Path(__file__).parent)
@@ -71,7 +71,12 @@ def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
 
 def test_serial_maps_in_order_until_told_to_stop() -> None:
     answers = iter([False, False, True])
-    assert list(Serial().map(lambda item: item * 10, [1, 2, 3, 4], lambda: next(answers))) == [(1, 10), (2, 20)]
+    taken: list[tuple[int, int]] = []
+    share = Serial().share_out(
+        Task([1, 2, 3, 4], lambda item: item * 10, lambda *pair: taken.append(pair), late=lambda: next(answers))
+    )
+    assert taken == [(1, 10), (2, 20)]
+    assert share.n_items == 2
     serial = Serial()
     assert (serial.rank, serial.n_ranks, serial.is_root, serial.gather(3), serial.at_root(lambda: 4), serial.together(lambda: 5)) == (
         0, 1, True, [3], 4, 5,
@@ -202,8 +207,17 @@ def raising(rank: int, error: str, everywhere: bool = True) -> str:
 
 @needs_mpi
 def test_an_exception_in_one_rank_ends_the_job(tmp_path: Path) -> None:
-    err = ends(tmp_path, 2, raising(1, "ValueError('no such luck')"), "rank 1", "no such luck")
-    assert "rank 0" not in err
+    err = ends(
+        tmp_path,
+        2,
+        raising(1, "ValueError('no such luck')"),
+        "rank 1 on",
+        "at x = ",
+        "ValueError: no such luck",
+        "Traceback",
+        "in loss",
+    )
+    assert "on: rank 0" not in err
     store.read(tmp_path / "l.h5")  # valid, whatever it holds
 
 
@@ -286,7 +300,7 @@ from cases import images
 from landscape.store import Recorder
 
 record = Recorder.record
-Recorder.record = lambda self, index, arrays: record(self, index, arrays, 0.005)
+Recorder.record = lambda self, points: record(self, points, 0.005)
 landscape.surface(images(), x=(-1, 1, 31), y=(-0.7, 1, 19), batch_size=8, to="s.h5", quiet=True, threads=1)
 """
 

@@ -25,12 +25,13 @@ PACKAGE = ROOT / "landscape"
 
 # room -> (the rooms it may import, the libraries it may import). A room is a module or package right under landscape/;
 # "landscape" is the shop window, __init__.py, which nobody inside imports from. errors is open to all.
-BASE = {"atomic", "errors", "progress"}
+BASE = {"atomic", "ending", "errors", "progress"}
 CORE = BASE | {"checkpoint", "comparison", "description", "directions", "grid", "measures", "subspace", "surface", "weights"}
 ENGINE = CORE | {"executors", "objective", "problem", "store"}
 HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "atomic": ({"errors"}, set()),
+    "ending": (set(), set()),
     "progress": ({"errors"}, {"tqdm"}),
     "weights": ({"errors"}, {"numpy", "torch"}),
     "grid": ({"errors"}, {"numpy"}),

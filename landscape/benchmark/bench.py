@@ -22,7 +22,8 @@ from landscape.executors import launched
 from landscape.objective import MODES, Engine
 from landscape.problem import Problem
 from landscape.progress import Progress
-from landscape.sweep.options import check_threads, choose_device, choose_threads
+from landscape.sweep.options import check_threads
+from landscape.sweep.placement import choose_device, choose_threads
 
 __all__ = ["MOST_EXAMPLES", "run"]
 

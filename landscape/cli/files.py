@@ -1,11 +1,11 @@
-"""The commands about surface files: show, diff, export, import."""
+"""The commands about surface files: show, diff, export, merge, import."""
 
 from __future__ import annotations
 
 import argparse
 
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, check_distinct, print_json
+from landscape.cli.command import Command, add_output, add_talk, check_distinct, print_json
 from landscape.errors import InputError
 
 __all__ = ["COMMANDS"]
@@ -86,6 +86,28 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fill_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="PART.h5", nargs="+", help="surface files made with --part, or left by several runs")
+    add_output(parser, "ALL.h5", "the surface file to write")
+    parser.add_argument(
+        "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
+    )
+    add_talk(parser)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.description import describe, tabulate
+
+    check_distinct(options.out, *options.files)
+    surface = landscape.merge(options.files, options.out, overwrite=options.overwrite, level=options.level, quiet=options.quiet)
+    if options.json:
+        print_json({"file": options.out, **tabulate(surface)})
+    elif not options.quiet:
+        print(f"{describe(surface)}\n{options.out}")
+    return 0 if surface.complete else 3
+
+
 COMMANDS = (
     Command(
         "show",
@@ -107,6 +129,13 @@ COMMANDS = (
         "landscape export net.h5 -o net.vtp",
         _fill_export,
         _export,
+    ),
+    Command(
+        "merge",
+        "put parts of a surface together; exit code 3 when some are missing",
+        "landscape merge part-1.h5 part-2.h5 part-3.h5 -o all.h5",
+        _fill_merge,
+        _merge,
     ),
     Command(
         "import",

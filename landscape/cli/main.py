@@ -6,14 +6,11 @@ import errno
 import io
 import os
 import shlex
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 
+from landscape.ending import ended_gently
 from landscape.errors import LandscapeError
 
 __all__ = ["main"]
@@ -27,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _ended_gently():
+        with ended_gently():
             code = _execute(words)
             sys.stdout.flush()  # while what hinders it can still be told in one line
             return code
@@ -75,23 +72,6 @@ def _execute(words: Sequence[str]) -> int:
 def _silence() -> None:
     """Send what is left of the output nowhere, so that Python does not trip over it on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _ended_gently() -> Iterator[None]:
-    """A scheduler's SIGTERM ends a run as Ctrl-C does, with what was measured on disk."""
-    if threading.current_thread() is not threading.main_thread():  # only there are signals handled
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:

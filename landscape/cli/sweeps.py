@@ -17,7 +17,7 @@ __all__ = ["COMMANDS"]
 _SWEEP_OPTIONS = (
     "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "level", "save_directions",
     "engine", "max_error", "memory", "offload",
-    "overwrite", "time_limit", "yes", "quiet",
+    "overwrite", "time_limit", "part", "yes", "quiet",
 )  # fmt: skip
 _GEOMETRY = ("x", "seed", "normalize", "ignore", "only", "directions")
 
@@ -60,6 +60,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--offload", action="store_true", help="keep directions in main memory (on the CPU, in a file)")
     machine.add_argument("--time-limit", metavar="55m", help="begin no point that would end later; exit code 3 when some are left")
     machine.add_argument(
+        "--part", metavar="i/n", help="the i-th of n parts alone, without MPI; landscape merge puts parts together"
+    )
+    machine.add_argument(
         "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
     )
     machine.add_argument("--yes", action="store_true", help="really measure a million points or more")
@@ -80,7 +83,7 @@ def _line(options: argparse.Namespace) -> int:
     import landscape
 
     check_distinct(options.out, options.start, options.end, options.directions)
-    problem = launched().together(lambda: problem_of(options))
+    problem = launched().made(lambda: problem_of(options))
     surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
     return _report(surface, options)
 
@@ -102,7 +105,7 @@ def _surface(options: argparse.Namespace) -> int:
     if (options.end_x is None) != (options.end_y is None):
         raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
     check_distinct(options.out, options.start, options.end_x, options.end_y, options.directions)
-    problem = launched().together(lambda: problem_of(options))
+    problem = launched().made(lambda: problem_of(options))
     ends = (options.start, options.end_x, options.end_y)
     surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
     return _report(surface, options)
@@ -123,7 +126,8 @@ def _report(surface: Any, options: argparse.Namespace) -> int:
             print(f"{describe(surface)}\n{options.out}")
     if not surface.checks.get("passed", 1):
         raise RunError(f"{options.out}: the self-check failed, so its values are in doubt; landscape show tells what differs")
-    return 0 if surface.complete else 3
+    run = surface.runs[-1]
+    return 0 if surface.complete or ("part" in run and not run.get("left")) else 3
 
 
 COMMANDS = (

@@ -45,10 +45,13 @@ class Recorder:
         self._flushed = time.monotonic()
         self._interval = 0.0
 
-    def record(self, index: tuple[int, ...], arrays: Iterable[tuple[str, float]], seconds_between: float | None = None) -> None:
-        """Take what was measured at one grid index, as (dataset name, number); it is written at the next flush."""
-        for name, value in arrays:
-            (self._marks if name.startswith("done/") else self._values).append((name, index, value))
+    def record(
+        self, points: Iterable[tuple[tuple[int, ...], Iterable[tuple[str, float]]]], seconds_between: float | None = None
+    ) -> None:
+        """Take what was measured at some grid indices, as (dataset name, number) each; one flush later writes them together."""
+        for index, numbers in points:
+            for name, value in numbers:
+                (self._marks if name.startswith("done/") else self._values).append((name, index, value))
         if time.monotonic() - self._flushed >= (self._interval if seconds_between is None else seconds_between):
             self.flush()
 

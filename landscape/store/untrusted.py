@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from landscape.errors import InputError
+from landscape.errors import InputError, MissingFileError
 
 __all__ = [
     "MAX_ENTRIES",
@@ -47,7 +47,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
         InputError: when the file is missing, no HDF5, truncated or damaged.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     if not path.is_file():  # a folder, or a pipe that would block
         raise InputError(f"{path}: not a file; name an HDF5 file")
     try:
@@ -137,7 +137,7 @@ def check_within(dataset: h5py.Dataset, place: str, path: Path) -> None:
 
 
 def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callable[[str], bool] = _none) -> dict[str, Any]:
-    """The attributes of a group or dataset that are texts, numbers or short lists of texts; others are left out.
+    """The attributes of a group or dataset that are texts, numbers or short lists of either; others are left out.
 
     Args:
         item: what bears them.
@@ -160,6 +160,8 @@ def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callab
             result[name] = clean(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "fiub":
             result[name] = value.item()
+        elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":
+            result[name] = value.tolist()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "O":
             result[name] = [clean(str(text)) for text in value]
         if name in result and numbers(name) and not isinstance(result[name], int | float):

@@ -11,10 +11,11 @@ from landscape.grid import AxisLike
 from landscape.problem import Problem
 from landscape.surface import Surface
 from landscape.sweep.loop import run
+from landscape.sweep.merging import merge
 from landscape.sweep.options import Options
 from landscape.sweep.plan import Geometry, plan_line, plan_surface
 
-__all__ = ["Options", "line", "surface"]
+__all__ = ["Options", "line", "merge", "surface"]
 
 
 def line(
@@ -48,7 +49,7 @@ def line(
         only: a glob; these parameters alone move, whether they require gradients or not.
         directions: a file that holds the direction to use.
         **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, level, to,
-            save_directions, overwrite, time_limit, yes, quiet, command.
+            save_directions, overwrite, time_limit, part, yes, quiet, command.
 
     Returns:
         The surface; with a time limit it may be incomplete.

@@ -17,9 +17,10 @@ from landscape.objective import Engine, Objective, Sample, choose, free_bytes, o
 from landscape.problem import Examples
 from landscape.progress import Progress
 from landscape.surface import Surface
-from landscape.sweep.options import Options, bytes_of, choose_device
+from landscape.sweep.options import Options, bytes_of
+from landscape.sweep.placement import Place, choose_device, described, n_sharing
 from landscape.sweep.plan import Plan
-from landscape.sweep.provenance import package_version
+from landscape.sweep.provenance import package_version, source_commit
 from landscape.sweep.tuning import settle
 from landscape.weights import digest
 
@@ -77,9 +78,11 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
     samples, calibration = executor.together(lambda: _examples(plan, options))
     settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
-    mine = (socket.gethostname(), str(device))
-    sharing = executor.gather(mine).count(mine)
-    memory = executor.together(lambda: bytes_of(options.memory, free_bytes(device))) / sharing
+    mine = Place.of(device)
+    places = executor.gather(mine)
+    if executor.n_ranks > 1:
+        progress.note(described(places))
+    memory = executor.together(lambda: bytes_of(options.memory, free_bytes(device))) / n_sharing(mine, places)
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
     while True:
         objective = executor.together(partial(_tried, plan, samples, engine, calibration))
@@ -118,6 +121,8 @@ def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -
     mine = {
         "host": socket.gethostname(),
         "package version": package_version(),
+        "package commit": source_commit(),
+        "torch version": str(torch.__version__),
         "weights": digest(plan.subspace.origin),
         "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
         "data": " ".join(sample.sha256 for sample in samples),

@@ -13,10 +13,10 @@ import torch
 from landscape.errors import InputError
 from landscape.objective import Engine, Measurement, Objective, Sample, measure_apart
 from landscape.problem import Examples
-from landscape.surface import Point, Surface
+from landscape.surface import Metric, Point, Surface
 from landscape.sweep.plan import Model, Plan
 
-__all__ = ["SelfCheck", "check_models", "measure_again", "nan_counts"]
+__all__ = ["SelfCheck", "check_models", "measure_again", "metrics_of", "nan_counts"]
 
 # How far the engine may be from the plain loop, as (relative, absolute in nats). Both add rounding errors of the same size in
 # another order: some hundred operations deep, they differ by about 1e-6 of the loss, and where the loss is far below 1 by the
@@ -95,6 +95,16 @@ def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], o
                 f"{place}: {key} at {where} is stored as {before:.9g} but measures {now:.9g} now; "
                 "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
             )
+
+
+def metrics_of(plan: Plan, samples: Sequence[Sample], check: SelfCheck) -> list[Metric]:
+    """What is measured, by split; the losses first."""
+    found = []
+    for key in check.points[0].values:
+        split = max((sample.split for sample in samples if key.startswith(f"{sample.split}_")), key=len)  # train, or train_clean
+        name = key.removeprefix(f"{split}_")
+        found.append(Metric(split, name, plan.problem.loss.unit(name)))
+    return sorted(found, key=lambda metric: metric.name != "loss")
 
 
 def nan_counts(surface: Surface) -> dict[str, int]:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from landscape.ending import rescued_by
 from landscape.errors import InputError, RunError
-from landscape.executors import Executor, launched
-from landscape.objective import Measurement, Sample, out_of_memory, peak_bytes, trains_otherwise
+from landscape.executors import Executor, Task, launched
+from landscape.objective import trains_otherwise
 from landscape.progress import Progress, duration
-from landscape.surface import Metric, Surface
+from landscape.surface import Surface
 from landscape.sweep import work
 from landscape.sweep.audit import Audit, AuditError
 from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
-from landscape.sweep.checks import SelfCheck, check_models, measure_again
-from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
+from landscape.sweep.blocks import Part, blocks_of
+from landscape.sweep.checks import SelfCheck, check_models, measure_again, metrics_of
+from landscape.sweep.measuring import Index, Measuring, Result
+from landscape.sweep.options import Options, seconds_of
+from landscape.sweep.placement import choose_device, choose_threads
 from landscape.sweep.plan import Plan
 from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.record import Record
@@ -29,7 +34,6 @@ from landscape.sweep.work import Work
 
 __all__ = ["run"]
 
-Index = tuple[int, ...]
 _SLOW_POINT = 1.0  # seconds from which on a point is not begun before those behind it are on disk
 _LONG_RUN = 5.0  # seconds from which on an estimate is worth a line
 
@@ -43,21 +47,29 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
         KeyboardInterrupt: likewise.
     """
     executor = launched()
+    try:
+        return _run(plan_of, options, executor)
+    except BaseException as error:
+        executor.abandon(error)
+        raise
+
+
+def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> Surface:
     limit = seconds_of(options.time_limit)
     deadline = math.inf if limit is None else time.monotonic() + limit
     before, device = torch.get_num_threads(), torch.cuda.current_device() if _uses_cuda() else 0
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
         with Progress(options.quiet or not executor.is_root) as progress:
-            plan = executor.together(lambda: check_plan(plan_of(), options))
+            plan = executor.made(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
             if options.offload:  # rebound, so that nothing holds on to the directions in memory
                 plan = executor.together(partial(_offloaded, plan, options, executor))
             bench = prepare(plan, options, executor, old, progress)
             check_agreement(executor, bench.plan, bench.samples)
             sweep = _Sweep(executor, options, bench, progress)
-            todo = executor.at_root(lambda: sweep.begin(old))
-            sweep.measure(todo, deadline)
+            executor.at_root(lambda: sweep.begin(old))
+            sweep.measure(deadline)
             ranks = executor.gather(sweep.work)
             return executor.at_root(lambda: sweep.finish(ranks))
     finally:
@@ -84,26 +96,31 @@ class _Sweep:
         self._options = options
         self._bench = bench
         self._audit = Audit(bench.plan, bench.objective, options.max_error)
-        self.work = Work()
+        self._measuring = Measuring(bench.plan, bench.objective, self._audit)
         self._progress = progress
         self._record: Record | None = None
-        self._known: dict[tuple[float, ...], Measurement] = {}
-        self._slowest = 0.0
+        self._splits = [sample.split for sample in bench.samples]
+        self._keys: list[str] = []
+        self._part = Part.of(options.part)
+        self._blocks: list[list[Index]] = []  # those left to compute, on the root
+        self._missing: set[Index] = set()  # their points that are to be recorded
 
-    def begin(self, old: Surface | None) -> list[Index]:
+    def begin(self, old: Surface | None) -> None:
         """Check the engine, write the file with what is known, and say what is left to measure and how long it takes."""
         plan, bench, engine = self._plan, self._bench, self._bench.objective.engine
         check = check_models(plan, bench.objective, bench.samples, bench.calibration)
         for complaint in check.complaints:
             self._progress.note(f"self-check failed: {complaint}")
-        self._known = check.measured
-        metrics = _metrics(plan, bench.samples, check)
+        self._measuring.known = check.measured
+        metrics = metrics_of(plan, bench.samples, check)
+        self._keys = [metric.key for metric in metrics]
         now = describe_run(self._options.command, engine, self._executor.n_ranks, bench.batch_size_asked)
+        now |= {"part": str(self._part)} if self._part.n_parts > 1 else {}
         surface = blank(
             plan.kind,
             plan.axes,
             metrics,
-            [sample.split for sample in bench.samples],
+            self._splits,
             attributes=describe_subject(plan, engine),
             data={sample.split: sample.described() for sample in bench.samples},
             points=tuple(check.points),
@@ -115,67 +132,121 @@ class _Sweep:
             measure_again(plan, bench.objective, bench.samples, old, str(self._options.to))
             if old.runs and (changes := differing(now, old.runs[-1])):
                 self._progress.note(changes)
-        todo = pending(surface, [metric.key for metric in metrics])
+        self._blocks, self._missing = self._left(set(pending(surface, self._keys)))
         path = Path(self._options.to) if self._options.to is not None else None
         self._record = Record(surface, path, self._directions())
-        self._announce(len(todo), check)
-        return todo
+        self._announce(check)
 
-    def measure(self, todo: Sequence[Index], deadline: float) -> None:
+    def _left(self, pending: set[Index]) -> tuple[list[list[Index]], set[Index]]:
+        """The blocks to compute, and the points of this run's part in them that are not measured yet.
+
+        The audit comes first, so that a precision too coarse is found early; it is repeated in every run.
+        """
+        blocks = blocks_of(self._audit.points, self._plan.grid.indices(), self._measuring.lanes)
+        missing = pending.intersection(index for block in self._part.of_blocks(blocks) for index in block)
+        audited = set(self._audit.points) if missing else set()
+        return [block for block in blocks if not (missing | audited).isdisjoint(block)], missing
+
+    def measure(self, deadline: float) -> None:
         """Measure the points left, until all are done or no further one would end before the deadline."""
-        lanes = self._bench.objective.engine.lanes if self._bench.objective.engine.mode == "batched" else 1
-        # The audit comes first, so that a precision too coarse is found early; of points measured before, only it is repeated.
-        ordered = [*self._audit.points, *(index for index in todo if index not in self._audit.points)]
-        blocks = [ordered[first : first + lanes] for first in range(0, len(ordered), lanes)]
-        missing = set(todo)
+        task = Task(
+            items=self._blocks, compute=self._compute, take=self._take, late=lambda: self._measuring.late(deadline), tend=self._tend,
+            rescue=self._rescued, seconds=self._measuring.lanes * self._measuring.slowest,
+        )  # fmt: skip
         started = time.perf_counter()
         self._bench.objective.stopwatch.reset()
         try:
-            for block, results in self._executor.map(self._points, blocks, lambda: self._late(deadline, lanes)):
-                for index, (measurement, exact) in zip(block, results, strict=True):
-                    if self._record is not None:  # only the root is handed results
-                        self._record.add(index, measurement)
-                    if exact is not None:
-                        self._audit.compare(index, measurement, exact)
-                self._progress.advance(len(missing.intersection(block)))
+            with (
+                rescued_by(lambda: self._executor.leave(self._rescued(KeyboardInterrupt())))
+                if self._executor.is_root
+                else nullcontext()
+            ):
+                share = self._executor.share_out(task)
+        except KeyboardInterrupt as error:
+            raise self._saved(error) from None
         except BaseException as error:
-            try:
-                surface = self._close([])
-                again = not isinstance(error, AuditError)  # that run would end the same way
-                so_far = f"interrupted: {self._so_far(surface)}" if again else f"stopped: {self._n_done(surface)} measured"
-            finally:
-                self._executor.abandon(error)  # also when the file cannot be written any more: the other ranks wait
-            if isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(so_far) from None
-            self._progress.note(so_far)
+            self._saved(error)
             raise
-        seconds = self._bench.objective.stopwatch.seconds
-        self.work.wall = time.perf_counter() - started
-        self.work.moving, self.work.model = seconds.get("moving", 0.0), seconds.get("model", 0.0)
-        self.work.peak_bytes = peak_bytes(self._bench.objective.engine.device)
+        self._measuring.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
+
+    @property
+    def work(self) -> Work:
+        """What this rank did."""
+        return self._measuring.work
+
+    def _compute(self, block: Sequence[Index]) -> list[Result]:
+        if self._measuring.slowest > _SLOW_POINT:  # what is behind a slow point is on disk before it begins
+            self._tend()
+        return self._measuring.block(block)
+
+    def _take(self, block: Sequence[Index], results: Sequence[Result]) -> None:
+        """Record a block that some rank measured."""
+        if self._record is None:
+            raise RunError("the sweep has not begun")
+        pairs = list(zip(block, results, strict=True))
+        self._record.add((index, measurement) for index, (measurement, _) in pairs if index in self._missing)
+        for index, (measurement, exact) in pairs:
+            if exact is not None:
+                self._audit.compare(index, measurement, exact)
+        self._progress.advance(len(self._missing.intersection(block)))
+
+    def _tend(self) -> None:
+        if self._record is not None:
+            self._record.flush()
 
     def finish(self, ranks: Sequence[Work]) -> Surface:
         """Close the bar, complete the file and say how it went."""
         surface = self._close(ranks)
-        for line in (work.summary(ranks), self._audit.summary()):
+        n_left = int(surface.runs[-1]["left"])
+        for line in (work.summary(ranks), work.table(ranks), self._audit.summary(), self._what_is_left(surface, n_left, ranks)):
             if line:
                 self._progress.note(line)
-        splits = [sample.split for sample in self._bench.samples]
-        if not all(surface.done[key].all() for key, metric in surface.metrics.items() if metric.split in splits):
-            self._progress.note(f"stopped at the time limit: {self._so_far(surface)}")
-        elif not surface.complete:
-            others = ", ".join(sorted({metric.split for metric in surface.metrics.values()} - set(splits)))
-            self._progress.note(f"the new points are not measured on {others} yet: add --split {others} to complete the file")
         return surface
 
-    def _late(self, deadline: float, n_points: int) -> bool:
-        return time.monotonic() + n_points * self._slowest > deadline
+    def _what_is_left(self, surface: Surface, n_left: int, ranks: Sequence[Work]) -> str:
+        """What is not measured yet, and why; empty for a complete surface."""
+        if n_left:
+            points = sum(work.n_points for work in ranks)
+            seconds = sum(work.busy for work in ranks) / points * n_left / len(ranks) if points else math.nan
+            more = f"; {n_left} are left, about {duration(seconds)} more" if math.isfinite(seconds) else ""
+            return f"stopped at the time limit: {self._so_far(surface)}{more}"
+        if self._part.n_parts > 1:
+            return (
+                f"part {self._part} is done: {self._n_done(surface)} are in {self._options.to}; landscape merge puts parts together"
+            )
+        if surface.complete:
+            return ""
+        others = ", ".join(sorted({metric.split for metric in surface.metrics.values()} - set(self._splits)))
+        return f"the new points are not measured on {others} yet: add --split {others} to complete the file"
 
     def _close(self, ranks: Sequence[Work]) -> Surface:
         self._progress.close()
         if self._record is None:
             raise RunError("the sweep has not begun")
-        return self._record.finish(self._options.level, work.described(ranks) if ranks else {}, self._audit.described())
+        done = self._record.surface.done
+        n_left = sum(not all(done[key][index] for key in self._keys) for index in self._missing)
+        run = {"left": n_left, **(work.described(ranks) if ranks else {})}
+        return self._record.finish(self._options.level, run, self._audit.described())
+
+    def _saved(self, error: BaseException) -> BaseException:
+        """The error that ends the run, with a word about what the file holds; other ranks than the root have none."""
+        if self._record is None:
+            return error
+        return self._with_a_word(error, self._close([]))
+
+    def _rescued(self, error: BaseException) -> BaseException:
+        """The same, called from another thread while the main one is deep inside a point."""
+        if self._record is None:
+            return error
+        self._record.flush()
+        return self._with_a_word(error, self._record.surface)
+
+    def _with_a_word(self, error: BaseException, surface: Surface) -> BaseException:
+        if isinstance(error, KeyboardInterrupt):
+            return KeyboardInterrupt(f"interrupted: {self._so_far(surface)}")
+        again = not isinstance(error, AuditError)  # that run would end the same way
+        self._progress.note(f"interrupted: {self._so_far(surface)}" if again else f"stopped: {self._n_done(surface)} measured")
+        return error
 
     def _so_far(self, surface: Surface) -> str:
         file = self._options.to
@@ -184,34 +255,6 @@ class _Sweep:
 
     def _n_done(self, surface: Surface) -> str:
         return f"{int(np.logical_and.reduce(list(surface.done.values())).sum())} of {surface.grid.n_points} points"
-
-    def _points(self, block: Sequence[Index]) -> list[tuple[Measurement, Measurement | None]]:
-        """The points of a block, those of the audit in fp32 as well."""
-        if self._record is not None and self._slowest > _SLOW_POINT:
-            self._record.flush()
-        places = [self._plan.place(index) for index in block]
-        try:
-            batched = self._bench.objective.engine.mode == "batched"
-            known = [None if batched else self._known.get(place) for place in places]
-            measured = iter(self._bench.objective.measure_all([p for p, old in zip(places, known, strict=True) if old is None]))
-            found = [old or next(measured) for old in known]
-            exact = [self._audit.exact(index, lossy) for index, lossy in zip(block, found, strict=True)]
-        except Exception as error:
-            where = self._where(self._plan.grid.coordinates(block[0]))
-            if out_of_memory(error):
-                raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
-            first = next(iter(str(error).splitlines()), "")
-            raise RunError(f"{where}: {type(error).__name__}: {first}") from error
-        now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
-        self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
-        self.work.n_points += len(block)
-        self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
-        self._slowest = max(self._slowest, *(measurement.seconds for measurement in found))
-        return list(zip(found, exact, strict=True))
-
-    def _where(self, coordinates: Sequence[float]) -> str:
-        pairs = zip(self._plan.axes, coordinates, strict=True)
-        return "at " + ", ".join(f"{axis.name} = {coordinate:g}" for axis, coordinate in pairs)
 
     def _directions(self) -> dict[str, dict[str, np.ndarray]] | None:
         if not self._options.save_directions:
@@ -223,8 +266,13 @@ class _Sweep:
         pairs = zip(self._plan.axes, self._plan.subspace.directions, strict=True)
         return {axis.name: {n: t.cpu().numpy() for n, t in {**d.parameters, **d.buffers}.items()} for axis, d in pairs}
 
-    def _announce(self, n_left: int, check: SelfCheck) -> None:
-        note, attributes, engine = self._progress.note, self._plan.attributes, self._bench.objective.engine
+    def _announce(self, check: SelfCheck) -> None:
+        n_left, note, attributes, engine = (
+            len(self._missing),
+            self._progress.note,
+            self._plan.attributes,
+            self._bench.objective.engine,
+        )
         if trains_otherwise(self._plan.problem.model):
             note("the model is in train mode; a copy of it is measured in eval mode")
         if "cosine" in attributes:
@@ -232,7 +280,7 @@ class _Sweep:
         seconds = check.seconds
         if engine.lossy and n_left:  # the origin was computed in fp32
             seconds = self._bench.objective.measure(self._plan.place(self._audit.points[-1])).seconds
-        self._slowest = 0.0 if engine.tolerance else seconds
+        self._measuring.slowest = 0.0 if engine.tolerance else seconds
         total = n_left * seconds / self._executor.n_ranks
         if total > _LONG_RUN:
             ranks = f" × {self._executor.n_ranks} ranks" if self._executor.n_ranks > 1 else ""
@@ -244,13 +292,3 @@ class _Sweep:
                 f"{n_gpus} GPUs are visible, {self._executor.n_local_ranks} used: start with mpirun -n {n_gpus} in front of the command"
             )
         self._progress.start(self._plan.grid.n_points, self._plan.grid.n_points - n_left)
-
-
-def _metrics(plan: Plan, samples: Sequence[Sample], check: SelfCheck) -> list[Metric]:
-    """What is measured, by split; the losses first."""
-    found = []
-    for key in check.points[0].values:
-        split = max((sample.split for sample in samples if key.startswith(f"{sample.split}_")), key=len)  # train, or train_clean
-        name = key.removeprefix(f"{split}_")
-        found.append(Metric(split, name, plan.problem.loss.unit(name)))
-    return sorted(found, key=lambda metric: metric.name != "loss")

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-
 from landscape.errors import InputError, nearest
-from landscape.executors import Executor
 from landscape.objective import MODES, POLICIES, PRECISIONS
+from landscape.sweep.blocks import Part
 
-__all__ = ["Options", "bytes_of", "check_threads", "choose_device", "choose_threads", "seconds_of"]
+__all__ = ["Options", "bytes_of", "check_threads", "seconds_of"]
 
 _MOST_THREADS = 4096
 _LARGEST_BATCH = 1_000_000_000
@@ -44,6 +42,7 @@ class Options:
         save_directions: write the directions into the file too.
         overwrite: replace a file that is there instead of resuming it.
         time_limit: seconds, or text such as "55m", after which no further point is begun.
+        part: "i/n": only the i-th of n parts, for processes that share no MPI; `merge` puts their files together.
         yes: allow a million points and more.
         quiet: say nothing.
         command: what the file records as the command that made it.
@@ -66,6 +65,7 @@ class Options:
     save_directions: bool = False
     overwrite: bool = False
     time_limit: float | str | None = None
+    part: str | None = None
     yes: bool = False
     quiet: bool = False
     command: str | None = None
@@ -93,6 +93,7 @@ class Options:
                 f"the largest error allowed is {options.max_error:g}; it is a relative deviation above 0, such as 0.01"
             )
         bytes_of(options.memory, 0.0)
+        Part.of(options.part)
         if options.batch_size is not None and not 1 <= options.batch_size <= _LARGEST_BATCH:
             raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1 and at most {_LARGEST_BATCH:,}")
         if options.threads is not None:
@@ -156,32 +157,3 @@ def bytes_of(budget: float | str, free: float) -> float:
         raise InputError(f'memory "{budget}" is neither like 500M or 8G nor a share of what is free like 80%')
     number, unit = float(found[1]), found[2]
     return number / 100 * free if unit == "%" else number * 1024.0 ** " KMGT".index(unit or " ")
-
-
-def choose_device(wanted: str, executor: Executor) -> torch.device:
-    """The device of this process: "auto" takes a GPU where there is one, and ranks of one host spread over its GPUs.
-
-    Raises:
-        InputError: for an unknown device, or CUDA where there is none.
-    """
-    kind, _, number = wanted.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
-        raise InputError(f'unknown device "{wanted}": {nearest(kind.lower(), ["auto", "cpu", "cuda", "cuda:0"])}')
-    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise InputError(
-            f'device "{wanted}" was asked for, but torch {torch.__version__} sees no CUDA device here; use --device cpu'
-        )
-    n_devices = torch.cuda.device_count()
-    if number and int(number) >= n_devices:
-        raise InputError(f'device "{wanted}" was asked for, but there are {n_devices} CUDA devices, cuda:0 to cuda:{n_devices - 1}')
-    return torch.device("cuda", int(number) if number else executor.local_rank % n_devices)
-
-
-def choose_threads(wanted: int | None, executor: Executor) -> int:
-    """The threads of this process: those asked for, else the cores it may use shared out among the ranks of its host."""
-    if wanted is not None:
-        return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(torch.get_num_threads(), cores) // executor.n_local_ranks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ __all__ = ["Record"]
 
 
 class Record:
-    """Takes measurements in, and ends with a surface that has its numbers and checks.
+    """Takes measurements in, and ends with a surface that has its numbers and checks. Several threads may use it.
 
     Args:
         surface: as it stands before the first measurement; its arrays are filled in place.
@@ -34,6 +35,7 @@ class Record:
     def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
         self.surface = surface
         self._arrays = _arrays(surface)
+        self._lock = threading.RLock()
         self._directions = directions
         self._n_points = 0
         self._started = time.perf_counter()
@@ -47,8 +49,18 @@ class Record:
             if held is not None:
                 held.close()
 
-    def add(self, index: tuple[int, ...], measurement: Measurement) -> None:
-        """Take in what one grid point gave; a value stored by an earlier run stays what it was."""
+    def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
+        """Take in what the grid points of a block gave, together or not at all; a value stored by an earlier run stays what it was."""
+        with self._lock:
+            entries = [(index, self._numbers(index, measurement)) for index, measurement in measured]
+            for index, numbers in entries:
+                for name, number in numbers:
+                    self._arrays[name][index] = number
+                self._n_points += len(numbers) > 1
+            if self._file is not None:
+                self._file.record(entries)
+
+    def _numbers(self, index: tuple[int, ...], measurement: Measurement) -> list[tuple[str, float]]:
         numbers: list[tuple[str, float]] = [("seconds", measurement.seconds)]
         for key, estimate in measurement.estimates.items():
             if self.surface.done[key][index]:
@@ -60,16 +72,13 @@ class Record:
                 (f"examples/{split}", estimate.n_examples),
                 (f"done/{key}", 1),
             ]
-        for name, number in numbers:
-            self._arrays[name][index] = number
-        self._n_points += len(numbers) > 1
-        if self._file is not None:
-            self._file.record(index, numbers)
+        return numbers
 
     def flush(self) -> None:
         """Bring what was taken in to the disk now."""
-        if self._file is not None:
-            self._file.flush()
+        with self._lock:
+            if self._file is not None:
+                self._file.flush()
 
     def finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
@@ -82,6 +91,10 @@ class Record:
         Raises:
             RunError: when the file cannot be written any more.
         """
+        with self._lock:
+            return self._finish(level, run, checks)
+
+    def _finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points, **run}
         checks = {**self.surface.checks, **nan_counts(self.surface), **checks}
         surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))

@@ -11,7 +11,7 @@ import numpy as np
 from landscape.errors import InputError
 from landscape.surface import Axis, Metric, Surface
 
-__all__ = ["blank", "differing", "merge", "pending"]
+__all__ = ["blank", "check_same", "differing", "merge", "pending", "positions"]
 
 _ATTRIBUTES = ("weights_sha256", "ignore", "only", "bn", "precision", "tolerance")
 _RUN = ("package_version", "package_commit", "torch", "device", "threads", "engine", "batch_size", "n_ranks")
@@ -35,12 +35,12 @@ def blank(kind: str, axes: tuple[Axis, ...], metrics: Sequence[Metric], splits: 
     )
 
 
-def differing(run: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+def differing(run: Mapping[str, Any], before: Mapping[str, Any], what: str = "resuming with") -> str:
     """What differs between two runs without changing what is measured, as one line; empty when nothing does."""
     changes = [
         f"{name} {before[name]} → {run[name]}" for name in _RUN if name in before and name in run and before[name] != run[name]
     ]
-    return "resuming with " + ", ".join(changes) + "; last digits may differ" if changes else ""
+    return f"{what} " + ", ".join(changes) + "; last digits may differ" if changes else ""
 
 
 def merge(old: Surface, new: Surface, place: str) -> Surface:
@@ -54,8 +54,8 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
     Raises:
         InputError: when the two are not of one subject; the first difference is named.
     """
-    _check_same(old, new, place)
-    where = np.ix_(*_positions(old, new, place))
+    check_same(old, new, place)
+    where = np.ix_(*positions(old, new, place))
     metrics = {**new.metrics, **old.metrics}
     shape = new.shape
 
@@ -93,13 +93,28 @@ def pending(surface: Surface, keys: Sequence[str]) -> list[tuple[int, ...]]:
     return [index for index in surface.grid.indices() if missing[index]]
 
 
-def _check_same(old: Surface, new: Surface, place: str) -> None:
+def check_same(
+    old: Surface, new: Surface, place: str, now_word: str = "", advice: str = "choose another name, or --overwrite to replace it"
+) -> None:
+    """Refuse a surface in a file that is of another subject than a new one.
+
+    Args:
+        old: read from the file.
+        new: the other.
+        place: the file's name.
+        now_word: what the file is compared with, in words; the run that is planned by default.
+        advice: what to do.
+
+    Raises:
+        InputError: naming the first difference.
+    """
+
     def check(what: str, before: Any, now: Any) -> None:
         if isinstance(before, float) and isinstance(now, float) and np.isclose(before, now, rtol=1e-12, atol=0):
             return
         if before != now:
             raise InputError(
-                f"{place}: was made with another {what} ({_short(before)}, now {_short(now)}); choose another name, or --overwrite to replace it"
+                f"{place}: was made with another {what} {now_word}{' ' if now_word else ''}({_short(before)}, {'there' if now_word else 'now'} {_short(now)}); {advice}"
             )
 
     check("kind", old.kind, new.kind)
@@ -126,9 +141,13 @@ def _short(value: Any) -> str:
     return text[:12] + "…" if len(text) == 64 else text
 
 
-def _positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
-    """Where the old axes' coordinates lie on the new ones."""
-    positions = []
+def positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
+    """Where the old axes' coordinates lie on the new ones, as indices of each axis.
+
+    Raises:
+        InputError: when the new axes do not contain the old ones.
+    """
+    found = []
     for before, now in zip(old.axes, new.axes, strict=True):
         extent = max(float(np.ptp(now.values)), float(np.abs(now.values).max()), 1e-300)
         gaps = np.abs(before.values[:, None] - now.values[None, :])
@@ -138,8 +157,8 @@ def _positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
                 f"{place}: its {before.name} axis ({_axis_text(before)}) is not contained in the one asked for ({_axis_text(now)}); "
                 "ask for one that contains it, choose another name, or --overwrite to replace it"
             )
-        positions.append(nearest)
-    return positions
+        found.append(nearest)
+    return found
 
 
 def _axis_text(axis: Axis) -> str:

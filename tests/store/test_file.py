@@ -192,8 +192,8 @@ def blank(n: int) -> Surface:
 def test_recorded_points_are_there_and_others_are_not(tmp_path: Path) -> None:
     path = store.write(blank(3), tmp_path / "s.h5")
     recorder = store.Recorder(path)
-    recorder.record((1, 2), [("values/train_loss", 7.0), ("done/train_loss", 1)], seconds_between=0)
-    recorder.record((0, 0), [("values/train_loss", np.nan), ("done/train_loss", 1)], seconds_between=0)
+    recorder.record([((1, 2), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=0)
+    recorder.record([((0, 0), [("values/train_loss", np.nan), ("done/train_loss", 1)])], seconds_between=0)
     seen = on_disk(path)
     assert seen.values["train_loss"][1, 2] == 7
     assert seen.done["train_loss"].tolist() == [[True, False, False], [False, False, True], [False, False, False]]
@@ -205,7 +205,7 @@ def test_recorded_points_are_there_and_others_are_not(tmp_path: Path) -> None:
 def test_marks_wait_for_their_values(tmp_path: Path) -> None:
     path = store.write(blank(2), tmp_path / "s.h5")
     recorder = store.Recorder(path)
-    recorder.record((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)], seconds_between=3600)
+    recorder.record([((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=3600)
     assert not on_disk(path).done["train_loss"].any()
     recorder.flush()
     assert on_disk(path).done["train_loss"][0, 1]
@@ -223,7 +223,7 @@ def test_values_are_on_the_disk_before_a_mark_is_written(tmp_path: Path, monkeyp
         write(self, pending)
 
     monkeypatch.setattr(store.Recorder, "_write", spy)
-    recorder.record((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)], seconds_between=0)
+    recorder.record([((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=0)
     assert not any(surface.done["train_loss"].any() for surface in seen)
     assert seen[-1].values["train_loss"][0, 1] == 7  # a kill before the marks costs no more than measuring it again
     recorder.close()
@@ -263,7 +263,7 @@ print("open", flush=True)
 n = int(sys.argv[2])
 for i in range(n):
     for j in range(n):
-        recorder.record((i, j), [("values/train_loss", i * n + j + 0.5), ("done/train_loss", 1)], seconds_between=0.001)
+        recorder.record([((i, j), [("values/train_loss", i * n + j + 0.5), ("done/train_loss", 1)])], seconds_between=0.001)
 """
 
 

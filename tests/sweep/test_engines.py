@@ -43,10 +43,10 @@ def test_an_engine_asked_for_is_stored_reused_and_right(tmp_path: Path, engine: 
     assert np.array_equal(plane(perceptron(), n=5, engine=engine).values["train_loss"], second.values["train_loss"])
 
 
-def test_blocks_cut_anew_on_resuming_keep_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_with_batching_keeps_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = plane(perceptron(), engine="batched").values["train_loss"]
     limits = iter([0.0] * 3 + [1e9] * 100)
-    monkeypatch.setattr("landscape.sweep.loop._Sweep._late", lambda self, deadline, n: next(limits) > 1)
+    monkeypatch.setattr("landscape.sweep.measuring.Measuring.late", lambda self, deadline: next(limits) > 1)
     partial = plane(perceptron(), tmp_path / "s.h5", engine="batched")
     done = partial.done["train_loss"].sum()
     assert 0 < done < 49

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.executors import Serial
-from landscape.sweep.options import Options, choose_device, choose_threads, seconds_of
+from landscape.executors import Serial, usable_cores
+from landscape.sweep.options import Options, seconds_of
+from landscape.sweep.placement import choose_device, choose_threads
 
 
 def executor(local_rank: int = 0, n_local_ranks: int = 1) -> Any:
-    return SimpleNamespace(local_rank=local_rank, n_local_ranks=n_local_ranks)
+    cores = len(usable_cores()) / n_local_ranks
+    return SimpleNamespace(local_rank=local_rank, cores=lambda: cores, gather=lambda value: [value])
 
 
 def test_options_are_those_documented() -> None:

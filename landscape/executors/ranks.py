@@ -1,0 +1,218 @@
+"""The ranks of an MPI job as an executor."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from landscape.errors import InputError, RunError
+from landscape.executors.desk import Desk, Report
+from landscape.executors.executor import Executor, Share, Task, in_a_line, usable_cores
+from landscape.executors.trouble import Trouble, attempt, packed, trace_of
+
+__all__ = ["Ranks"]
+
+Result = TypeVar("Result")
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002  # seconds between looks for a message; a rank that blocks in MPI burns a core
+_HEARING = 8.0  # seconds that rank 0 has to end the job after a rank told it of an error
+
+
+class Ranks(Executor):
+    """The ranks of an MPI job: rank 0 hands out items, and computes as the others do.
+
+    Args:
+        comm: of mpi4py; every rank of it makes its `Ranks` at the same time.
+
+    Raises:
+        InputError: when this MPI may not be called from a thread.
+    """
+
+    def __init__(self, comm: Any) -> None:
+        from mpi4py import MPI
+
+        if MPI.Query_thread() < MPI.THREAD_SERIALIZED:
+            raise InputError(
+                "this MPI was started without support for threads (MPI_THREAD_SERIALIZED), which rank 0 needs; "
+                "leave mpi4py.rc.thread_level as it is, or use an MPI built with threads"
+            )
+        self._comm = comm
+        self._desk_comm = comm.Dup()
+        self.rank: int = comm.Get_rank()
+        self.n_ranks: int = comm.Get_size()
+        local = comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank: int = local.Get_rank()
+        self.n_local_ranks: int = local.Get_size()
+        mine = usable_cores()
+        users = [core for cores in local.allgather(mine) for core in cores]
+        self._cores = sum(1 / users.count(core) for core in mine)
+        local.Free()
+        self._name = f"rank {self.rank} on {socket.gethostname()}"
+        self._agreed: BaseException | None = None  # an error that every rank raises
+
+    # --- the task ---
+
+    def share_out(self, task: Task[Any, Any]) -> Share:
+        """See `Executor.share_out`."""
+        names = self.gather(self._name)
+        if not self.is_root:
+            return self._work(task)
+        desk = Desk(self._desk_comm, task, names, self.abandon)
+        desk.open()
+        try:
+            return self._work_at_root(task, desk)
+        finally:
+            desk.close()
+
+    def _work_at_root(self, task: Task[Any, Any], desk: Desk) -> Share:
+        share = Share()
+        while not desk.is_over:
+            numbers = desk.next()
+            if not numbers:
+                began = time.perf_counter()
+                time.sleep(_LONGEST_PAUSE)
+                share.idle += time.perf_counter() - began
+                continue
+            results, seconds, undone = _computed(task, [(number, task.items[number]) for number in numbers], share, desk.check)
+            desk.hand_in(results, seconds, undone)
+        desk.check()
+        return share
+
+    def _work(self, task: Task[Any, Any]) -> Share:
+        share = Share()
+        sent: list[Any] = []
+        waiting: deque[list[tuple[int, Any]]] = deque()
+        try:
+            while True:
+                began = time.perf_counter()
+                while not waiting or self._desk_comm.iprobe(source=0):
+                    handed = self._received()
+                    if handed is None:
+                        share.idle += time.perf_counter() - began
+                        for request in sent:
+                            request.wait()
+                        return share
+                    waiting.append(handed)
+                share.waiting += time.perf_counter() - began
+                results, seconds, undone = _computed(task, waiting.popleft(), share)
+                sent.append(self._desk_comm.isend(Report(results, seconds, undone), dest=0))
+                while undone is not None and waiting:
+                    sent.append(self._desk_comm.isend(Report(undone=[number for number, _ in waiting.popleft()]), dest=0))
+                sent = [request for request in sent if not request.test()[0]]
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _received(self) -> list[tuple[int, Any]] | None:
+        """Rank 0's next word, waited for without burning a core."""
+        pause = _SHORTEST_PAUSE
+        while not self._desk_comm.iprobe(source=0):
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        handed: list[tuple[int, Any]] | None = self._desk_comm.recv(source=0)
+        return handed
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell rank 0, which saves what was measured and ends the job; where it does not, this rank ends it."""
+        told = error if isinstance(error, KeyboardInterrupt) else RunError(in_a_line(error))
+        request = self._desk_comm.isend(Report(error=told, trace=trace_of(error)), dest=0)
+        until = time.monotonic() + _HEARING
+        while time.monotonic() < until:
+            request.test()
+            time.sleep(_LONGEST_PAUSE)
+        self.abandon(error)
+
+    # --- words with all ranks ---
+
+    def together(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.together`."""
+        result, trouble = attempt(function, self._name)
+        self._raise_first(self.gather(trouble))
+        return result  # type: ignore[return-value]  # no rank raised, so the function returned
+
+    def made(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.made`.
+
+        Where every rank finds the files, every rank reads them: that is no slower than sending them round, and asks nothing of
+        rank 0. Only a rank that misses one is sent what rank 0 made of it, if that can be sent.
+        """
+        result, trouble = attempt(function, self._name)
+        troubles = self.gather(trouble)
+        lacking = [rank for rank, other in enumerate(troubles) if other is not None and other.file_missing]
+        if troubles[0] is None and lacking:
+            parcel = self.at_root(lambda: packed(result))
+            if parcel:
+                troubles = [None if rank in lacking else other for rank, other in enumerate(troubles)]
+                result = pickle.loads(parcel) if self.rank in lacking else result  # from our own rank 0
+        self._raise_first(troubles)
+        return result  # type: ignore[return-value]  # made here or at the root
+
+    def at_root(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.at_root`."""
+        answer: tuple[Result | None, Trouble | None] = attempt(function, "") if self.is_root else (None, None)
+        self._meet()
+        value, trouble = self._comm.bcast(answer, root=0)
+        self._raise_first([trouble])
+        return value  # type: ignore[no-any-return]  # the root's function returned it
+
+    def gather(self, value: Result) -> list[Result]:
+        """See `Executor.gather`."""
+        self._meet()
+        gathered: list[Result] = self._comm.allgather(value)
+        return gathered
+
+    def cores(self) -> float:
+        """See `Executor.cores`."""
+        return self._cores
+
+    def _meet(self) -> None:
+        """Wait for all ranks asleep: one that blocks in MPI takes a core from those that still compute."""
+        request, pause = self._comm.Ibarrier(), _SHORTEST_PAUSE
+        while not request.Test():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _raise_first(self, troubles: Sequence[Trouble | None]) -> None:
+        for rank, trouble in enumerate(troubles):
+            if trouble is not None:
+                self._agreed = trouble.error_of(rank)
+                raise self._agreed
+
+    # --- the end ---
+
+    def abandon(self, error: BaseException) -> None:
+        """See `Executor.abandon`: MPI would wait for ever for the lost rank's word, so the whole job ends here."""
+        if error is not self._agreed:
+            self.leave(error)
+
+    def leave(self, error: BaseException) -> None:
+        """See `Executor.leave`."""
+        trace = getattr(error, "trace", "")
+        if not (self.is_root or isinstance(error, KeyboardInterrupt)):
+            trace = trace_of(error)
+        place = "" if self.is_root else f"{self._name}: "
+        print(*([trace] if trace else []), f"landscape: {place}{in_a_line(error)}", sep="\n", file=sys.stderr, flush=True)
+        self._comm.Abort(130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def _computed(
+    task: Task[Any, Any], items: list[tuple[int, Any]], share: Share, check: Callable[[], None] = lambda: None
+) -> tuple[list[Any], float, list[int] | None]:
+    """The results of a hand-out, the seconds they took, and the numbers of those there was no time for; None where there was."""
+    results: list[Any] = []
+    began = time.perf_counter()
+    undone = None
+    for k, (_, item) in enumerate(items):
+        check()
+        if task.late():
+            undone = [number for number, _ in items[k:]]
+            break
+        results.append(task.compute(item))
+    seconds = time.perf_counter() - began
+    share.busy, share.n_items = share.busy + seconds, share.n_items + len(results)
+    return results, seconds, undone

@@ -1,0 +1,64 @@
+"""What goes wrong on one rank, in a form that reaches the others."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from landscape.errors import LandscapeError, MissingFileError
+from landscape.executors.executor import in_a_line
+
+__all__ = ["Trouble", "attempt", "packed", "trace_of"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An error in a form that travels to other ranks."""
+
+    error: BaseException
+    name: str
+    file_missing: bool
+
+    def error_of(self, rank: int) -> BaseException:
+        """The error as every rank raises it; one that the root did not meet says whose it is."""
+        if rank and isinstance(self.error, LandscapeError):
+            return type(self.error)(f"{self.name}: {self.error}")
+        return self.error
+
+
+def attempt(function: Callable[[], Result], name: str) -> tuple[Result | None, Trouble | None]:
+    """A function's result, or its error."""
+    try:
+        return function(), None
+    except BaseException as error:  # whatever it is, the other ranks wait for a word
+        known = error
+        if not isinstance(error, LandscapeError | KeyboardInterrupt):
+            known = RuntimeError(f"{in_a_line(error)}\n{trace_of(error)}")
+        return None, Trouble(known, name, _file_is_missing(error))
+
+
+def _file_is_missing(error: BaseException | None) -> bool:
+    """Whether an error comes from a file that is not there, or may not be read."""
+    while error is not None:
+        if isinstance(error, MissingFileError | FileNotFoundError | PermissionError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def packed(value: Any) -> bytes:
+    """A value in a form that travels; empty where it has none."""
+    try:
+        return pickle.dumps(value)
+    except Exception:  # a loss that is a lambda, say: then the file has to be everywhere
+        return b""
+
+
+def trace_of(error: BaseException) -> str:
+    """An error's traceback."""
+    return "".join(traceback.format_exception(error)).rstrip()
