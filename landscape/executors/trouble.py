@@ -60,5 +60,6 @@ def packed(value: Any) -> bytes:
 
 
 def trace_of(error: BaseException) -> str:
-    """An error's traceback."""
-    return "".join(traceback.format_exception(error)).rstrip()
+    """An error's traceback; of one that only says where another happened, that other's."""
+    origin = error.__cause__ if isinstance(error, LandscapeError) and error.__cause__ is not None else error
+    return "".join(traceback.format_exception(origin)).rstrip()

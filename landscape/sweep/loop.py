@@ -238,6 +238,7 @@ class _Sweep:
         """The same, called from another thread while the main one is deep inside a point."""
         if self._record is None:
             return error
+        self._progress.close()
         self._record.flush()
         return self._with_a_word(error, self._record.surface)
 
