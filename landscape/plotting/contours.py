@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from landscape.errors import InputError
+from landscape.plotting.labels import label_lines
 from landscape.plotting.marks import MARKS, draw_legend, image, legend_areas, mark_cells, mark_models, mark_path, reasons
 from landscape.plotting.notes import draw_notes
-from landscape.plotting.panels import Panel, axis_label, colour_bar, colour_norm, gather, sheet, style
+from landscape.plotting.panels import Panel, axis_label, colour_bar, colour_norm, gather, label_axes, name_panel, sheet, trim
 from landscape.plotting.scale import COLOUR_MAP, TOP_COLOUR, Scale, cell_edges, contour_levels, shared_scale
+from landscape.plotting.styles import Style, style_named, style_of
 from landscape.surface import Surface
 
 __all__ = ["contour", "filled", "heatmap"]
@@ -28,11 +30,14 @@ def contour(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    offset: float = 0.0,
+    style: str = "notebook",
 ) -> Figure:
     """Labelled contour lines of planes, side by side at the same levels; lines are straight between neighbouring points.
 
     Of a plane that is not all measured the finest grid that is complete is drawn, and the title says which. Cells of the grid with a
-    corner that has no value are marked and hold no line; so is all that lies above `clip`.
+    corner that has no value are marked and hold no line; so is all that lies above `clip`. A level is labelled where its line is
+    long and straight enough and the label covers no other, no other line and no model's name; else it goes without.
 
     Args:
         surfaces: one plane or several, values `(nx, ny)`.
@@ -40,11 +45,13 @@ def contour(
         log: levels spaced logarithmically. Values ≤ 0 have no place there: they are marked and counted in a note.
         clip: where the scale ends; what lies above is marked.
         names: what to call the surfaces; their problems where not given.
+        offset: with `log`, the scale is that of log(value + offset), which has a place for 0 and keeps a basin from becoming a needle.
+        style: the preset, `paper`, `slides` or `notebook`.
 
     Raises:
-        InputError: for lines, an axis of one point, a missing metric, or a clip that leaves nothing.
+        InputError: for lines, an axis of one point, a missing metric, an unknown style, or a clip that leaves nothing.
     """
-    return _seen_from_above(surfaces, metric, log, clip, names, _draw_contour)
+    return _seen_from_above(surfaces, metric, log, clip, names, offset, style, _draw_contour)
 
 
 def filled(
@@ -53,9 +60,11 @@ def filled(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    offset: float = 0.0,
+    style: str = "notebook",
 ) -> Figure:
     """Filled contours of planes, side by side on one scale of colours; arguments, marks and errors as for `contour`."""
-    return _seen_from_above(surfaces, metric, log, clip, names, _draw_filled)
+    return _seen_from_above(surfaces, metric, log, clip, names, offset, style, _draw_filled)
 
 
 def heatmap(
@@ -64,13 +73,15 @@ def heatmap(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    offset: float = 0.0,
+    style: str = "notebook",
 ) -> Figure:
     """One coloured cell for each point of planes, side by side on one scale of colours: nothing between points is supposed.
 
     For the same reason every measured point of an unfinished plane is drawn, also those beyond the finest complete grid, and the
     cells not measured are marked. Arguments, marks and errors as for `contour`, but an axis of one point is welcome.
     """
-    return _seen_from_above(surfaces, metric, log, clip, names, _draw_heatmap)
+    return _seen_from_above(surfaces, metric, log, clip, names, offset, style, _draw_heatmap)
 
 
 def _seen_from_above(
@@ -79,31 +90,36 @@ def _seen_from_above(
     log: bool,
     clip: float | None,
     names: Sequence[str] | None,
+    offset: float,
+    style: str,
     draw: Callable[[Axes, Panel, Scale], None],
 ) -> Figure:
-    panels = gather(surfaces, metric, log, clip, names, every_point=draw is _draw_heatmap)
-    scale = shared_scale([panel.layer.values for panel in panels], log, clip)
-    with style():
-        figure, all_axes = sheet(len(panels), height=_height(panels), compress=True)
-        for axes, panel in zip(all_axes, panels, strict=True):
+    preset = style_named(style)
+    panels = gather(surfaces, metric, log, clip, names, offset, every_point=draw is _draw_heatmap)
+    scale = shared_scale([panel.layer.values for panel in panels], log, clip, offset)
+    with preset.settings():
+        figure, all_axes = sheet(len(panels), preset, height=_height(panels, preset), compress=True)
+        for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):
             draw(axes, panel, scale)
             axes.set_box_aspect(1)
-            axes.set_title(panel.title)
-            axes.set_xlabel(axis_label(panel.surface.axes[0]))
-            axes.set_ylabel(axis_label(panel.surface.axes[1]))
+            name_panel(axes, panel, number, len(panels))
             mark_models(axes, panel.surface)
+        label_axes(all_axes, panels)
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
         draw_legend(figure, legend_areas(present, clip, top="white" if draw is _draw_contour else TOP_COLOUR))
         draw_notes(figure, panels)
+        trim(figure)
+        if draw is _draw_contour:
+            label_lines(figure, all_axes, scale)
     return figure
 
 
-def _height(panels: Sequence[Panel]) -> float:
+def _height(panels: Sequence[Panel], preset: Style) -> float:
     """How many inches a row needs: a square as wide as a column allows, and its title and labels."""
     square = 2.15 if len(panels) == 1 else 2.25  # one panel shares its column with the colour bar
     n_lines = max(panel.title.count("\n") + axis_label(panel.surface.axes[0]).count("\n") for panel in panels) + 2
-    return square + 0.25 + 0.14 * n_lines
+    return (square + 0.25 + 0.14 * n_lines) * (1.0 if preset.notes else 1.15)  # where the rest is trimmed, there may be some
 
 
 def _draw_heatmap(axes: Axes, panel: Panel, scale: Scale) -> None:
@@ -117,17 +133,13 @@ def _draw_heatmap(axes: Axes, panel: Panel, scale: Scale) -> None:
 
 def _draw_contour(axes: Axes, panel: Panel, scale: Scale) -> None:
     _prepare(axes, panel, scale)
-    lines = _contours(axes, panel, scale, fill=False)
-    if lines is not None:
-        axes.clabel(
-            lines, fmt=lambda height: f"{10.0**height if scale.log else height:.4g}", fontsize=6, colors="0.2"
-        )  # yellow figures are lost on white
+    _contours(axes, panel, scale, fill=False)
 
 
 def _draw_filled(axes: Axes, panel: Panel, scale: Scale) -> None:
     _prepare(axes, panel, scale)
     _contours(axes, panel, scale, fill=True)
-    _contours(axes, panel, scale, fill=False, colors="white", linewidths=0.3, alpha=0.6)
+    _contours(axes, panel, scale, fill=False, colors="white", linewidths=0.3 * style_of(axes).strokes, alpha=0.6)
 
 
 def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) -> ContourSet | None:
@@ -145,7 +157,7 @@ def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) 
     if fill:
         return axes.contourf(panel.surface.x, panel.surface.y, heights, extend="neither" if scale.clip is None else "max", **how)
     how |= {"linestyles": "solid"}  # matplotlib dashes what is below zero, which on a log scale is no special place
-    return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9, **how})
+    return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9 * style_of(axes).strokes, **how})
 
 
 def _whole_cells(values: np.ndarray) -> np.ndarray:

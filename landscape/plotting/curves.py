@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,12 +13,14 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from landscape.plotting.insets import free_corner, zoomed_view
 from landscape.plotting.marks import MARKS, draw_legend, legend_markers, model_places, reasons
 from landscape.plotting.notes import draw_notes
-from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet, style
+from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet
 from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, shared_scale, sort_values
+from landscape.plotting.styles import style_named, style_of
 from landscape.surface import Surface
 
 __all__ = ["curve"]
@@ -46,6 +49,8 @@ def curve(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    style: str = "notebook",
+    inset: bool = True,
 ) -> Figure:
     """Curves of lines on shared axes: loss above, accuracy below, a colour for each surface, a dash for each split.
 
@@ -53,29 +58,39 @@ def curve(
     point; a single line has a band of one standard error to each side. Of a line that is not all measured the points of the finest
     complete grid are joined. A curve breaks where there is no value, and a marker on the panel's edge says why.
 
+    Where a linear axis presses the surroundings of the minimum into its lowest part, an inset shows them larger: if they can be
+    magnified at least four times and some corner is free of curves.
+
     Args:
         surfaces: one line or several, values `(nx,)` or `(nx, n_draws)`.
         metric: only this one, for example `test_loss`; by default the loss and the accuracy of every split.
         log: a logarithmic axis for the loss, or for `metric`. Values ≤ 0 have no place there: they are marked and counted.
         clip: where the axis of the loss, or of `metric`, ends; curves leave the panel there.
         names: what to call the surfaces; their problems where not given.
+        style: the preset, `paper`, `slides` or `notebook`.
+        inset: whether there may be an inset.
 
     Raises:
-        InputError: for planes, a missing metric, or a clip that leaves nothing.
+        InputError: for planes, a missing metric, an unknown style, or a clip that leaves nothing.
     """
+    preset = style_named(style)
     groups = _groups(name_all(surfaces, "line", names), metric, log, clip)
     everything = _all_series([panel for group in groups for panel in group])
-    with style():
-        figure, all_axes = sheet(len(groups), height=1.7 if len(groups) > 1 else 2.3, n_columns=1)
-        for axes, group in zip(all_axes, groups, strict=True):
-            _draw_group(axes, [series for series in everything if series.panel in group])
+    with preset.settings():
+        figure, all_axes = sheet(len(groups), preset, height=1.7 if len(groups) > 1 else 2.3, n_columns=1)
+        for number, (axes, group) in enumerate(zip(all_axes, groups, strict=True)):
+            members = [series for series in everything if series.panel in group]
+            _draw_group(axes, members)
+            if inset and number == 0:
+                _draw_inset(axes, members)
         _mark_models(all_axes, [panel.surface for panel in groups[0]])
         for axes in all_axes[:-1]:
             axes.sharex(all_axes[-1])
             axes.tick_params(labelbottom=False)
-        all_axes[-1].set_xlabel(_x_label([panel.surface for panel in groups[0]]))
+        all_axes[-1].xaxis.set_major_locator(MaxNLocator(5 if preset.page is None else 9, steps=[1, 2, 5, 10]))
+        all_axes[-1].set_xlabel(_x_label([panel.surface for panel in groups[0]], short=not preset.notes))
         present = reasons(series.layer for series in everything)
-        draw_legend(figure, [*_handles(everything), *legend_markers(present, clip)])
+        draw_legend(figure, [*_handles(everything, preset.strokes), *legend_markers(present, clip, preset.strokes)])
         draw_notes(figure, [series.panel for series in everything])
     return figure
 
@@ -162,7 +177,8 @@ def _draw_series(axes: Axes, series: _Series) -> None:
     drawn = np.concatenate([[False], ~np.isnan(y), [False]])
     alone = np.flatnonzero(drawn[1:-1] & ~drawn[:-2] & ~drawn[2:])  # a line of one point would not be seen
     dots = list(range(len(x))) if len(x) <= 31 else [int(i) for i in alone]
-    axes.plot(x, y, color=series.colour, ls=series.dashes, marker="o" if dots else "", ms=2, markevery=dots or None, gid="curve")
+    looks: dict[str, Any] = {"marker": "o" if dots else "", "ms": 2 * style_of(axes).strokes, "markevery": dots or None}
+    axes.plot(x, y, color=series.colour, ls=series.dashes, gid="curve", **looks)
     if not np.isnan(series.band).all():
         bottom, top = axes.get_ylim()
         far = 1e3 * (top - bottom)  # out of sight, and still a coordinate that every vector format can hold
@@ -172,11 +188,12 @@ def _draw_series(axes: Axes, series: _Series) -> None:
 
 def _mark_edges(axes: Axes, series: _Series, number: int) -> None:
     """Markers on the panel's edge where the curve has a gap or leaves the panel, one row for each curve."""
+    k = style_of(axes).strokes
     for name in reasons([series.layer]):
         x = series.panel.surface.x[getattr(series.layer, name)]
         height = 0.98 - 0.04 * number if name == "clipped" else 0.02 + 0.04 * number
         axes.plot(
-            x, np.full(len(x), height), ls="none", marker=MARKS[name].marker, ms=3, mew=0.7, color=series.colour, gid=name,
+            x, np.full(len(x), height), ls="none", marker=MARKS[name].marker, ms=3 * k, mew=0.7 * k, color=series.colour, gid=name,
             transform=axes.get_xaxis_transform(), clip_on=False,
         )  # fmt: skip
 
@@ -188,7 +205,32 @@ def _mark_own_values(axes: Axes, series: _Series) -> None:
     own = [(point.coordinates[0], point.values[key]) for point in series.panel.surface.points if key in point.values]
     own = [(x, value) for x, value in own if bottom <= value <= top]
     if own:
-        axes.plot(*zip(*own, strict=True), "o", ms=4.5, mfc="none", mec=series.colour, mew=0.9, gid="model")
+        k = style_of(axes).strokes
+        axes.plot(*zip(*own, strict=True), "o", ms=4.5 * k, mfc="none", mec=series.colour, mew=0.9 * k, clip_on=False, gid="model")
+
+
+def _draw_inset(axes: Axes, group: Sequence[_Series]) -> None:
+    """The surroundings of the minimum once more, larger, where that helps and there is room."""
+    ends = axes.get_ylim()
+    curves = [(series.panel.surface.x, series.layer.values) for series in group]
+    view = None if group[0].panel.log else zoomed_view(curves, ends)
+    bounds = (
+        None
+        if view is None
+        else free_corner([*curves, *((x, edge) for (x, _), s in zip(curves, group, strict=True) for edge in s.band)], axes)
+    )
+    if view is None or bounds is None:
+        return
+    small = axes.inset_axes(bounds, gid="inset")
+    small.set_ylim(*view[1])
+    for series in group:
+        _draw_series(small, series)
+        _mark_own_values(small, series)
+    small.set_xlim(*view[0])
+    small.set_ylim(*view[1])
+    small.tick_params(labelsize=style_of(axes).smallest, pad=1.5 * style_of(axes).strokes)
+    small.locator_params(nbins=3)
+    axes.indicate_inset_zoom(small, edgecolor="0.5", alpha=0.6, linewidth=0.6 * style_of(axes).strokes)
 
 
 def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
@@ -201,25 +243,26 @@ def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
                 names.setdefault(x, []).append(name)
     for x, here in names.items():
         for axes in all_axes:
-            axes.axvline(x, color="0.6", lw=0.6, ls=":", zorder=0, gid="place")
+            axes.axvline(x, color="0.6", lw=0.6 * style_of(axes).strokes, ls=":", zorder=0, gid="place")
         text = ", ".join(dict.fromkeys(filter(None, here)))
         side = "left" if x < left + 0.1 * (right - left) else "right" if x > right - 0.1 * (right - left) else "center"
         if len(text) <= 40:
             all_axes[0].annotate(
                 text, (x, 1), (0, 1), xycoords=("data", "axes fraction"), textcoords="offset points",
-                ha=side, va="bottom", fontsize=7, color="0.3",
+                ha=side, va="bottom", fontsize=style_of(all_axes[0]).small, color="0.3",
             )  # fmt: skip
 
 
-def _x_label(surfaces: Sequence[Surface]) -> str:
+def _x_label(surfaces: Sequence[Surface], short: bool) -> str:
     """What the shared axis is, as far as all the surfaces agree."""
-    for labels in ({axis_label(surface.axes[0]) for surface in surfaces}, {f"x: {surface.axes[0].label}" for surface in surfaces}):
+    first = [surface.axes[0] for surface in surfaces]
+    for labels in ({axis_label(axis, short) for axis in first}, {f"x: {axis.label} (unit ‖δ‖)" for axis in first}):
         if len(labels) == 1:
             return labels.pop()
-    return "x, along each one's own direction"
+    return "x, along each one's own direction (unit ‖δ‖)"
 
 
-def _handles(everything: Sequence[_Series]) -> list[Line2D | Patch]:
+def _handles(everything: Sequence[_Series], scale: float) -> list[Line2D | Patch]:
     """The legend of the curves: names by colour and splits by dash where both are several, else one entry a curve."""
     by_name = {series.panel.name: series for series in reversed(everything)}
     by_split = {series.panel.metric.split: series for series in reversed(everything)}
@@ -239,5 +282,9 @@ def _handles(everything: Sequence[_Series]) -> list[Line2D | Patch]:
         Patch(facecolor="0.5" if len(by_name) > 1 else series.colour, alpha=0.3, label=words) for words, series in bands.items()
     ]
     if any(series.panel.metric.key in point.values for series in everything for point in series.panel.surface.points):
-        handles.append(Line2D([], [], ls="none", marker="o", ms=4.5, mfc="none", mec="0.4", label="model, measured apart"))
+        handles.append(
+            Line2D(
+                [], [], ls="none", marker="o", ms=4.5 * scale, mfc="none", mec="0.4", mew=0.9 * scale, label="model, measured apart"
+            )
+        )
     return handles

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -11,8 +13,8 @@ from landscape.atomic import check_target, replacing
 from landscape.errors import InputError, nearest
 from landscape.plotting.contours import contour, filled, heatmap
 from landscape.plotting.curves import curve
-from landscape.plotting.panels import style
 from landscape.plotting.relief import relief
+from landscape.plotting.styles import Sheet, style_of
 from landscape.surface import Surface
 
 __all__ = ["KINDS", "figure", "save"]
@@ -24,8 +26,12 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "heatmap": heatmap,
     "relief": relief,
 }
-# How each format is written: without the moment of writing, so that equal figures are equal files.
-_METADATA: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+# What each format calls a description, and what keeps the moment of writing out of it, so that equal figures are equal files.
+_FORMATS: dict[str, tuple[str, dict[str, None]]] = {
+    ".png": ("Description", {}),
+    ".pdf": ("Subject", {"CreationDate": None}),
+    ".svg": ("Description", {"Date": None}),
+}
 
 
 def figure(
@@ -35,21 +41,29 @@ def figure(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    style: str = "notebook",
+    **options: Any,
 ) -> Figure:
     """The figure of the given kind: `curve` for lines; `contour`, `filled`, `heatmap` or `relief` for planes.
 
     Without a kind lines are curves and planes filled contours; a heatmap where an axis has one point or not even its ends and origin
-    are measured, since contours need neighbours. The other arguments and the errors are those of the functions of these names.
+    are measured, since contours need neighbours. The other arguments, `options` among them (`offset` of planes, `camera` of reliefs,
+    `inset` of curves), and the errors are those of the functions of these names.
 
     Raises:
-        InputError: for an unknown kind.
+        InputError: for an unknown kind, or an option that this kind does not have.
     """
     several = [surfaces] if isinstance(surfaces, Surface) else list(surfaces)
     if kind is None:
         kind = _fitting_kind(several, metric)
     if kind not in KINDS:
         raise InputError(f'unknown kind of figure "{kind}": {nearest(kind, KINDS)}')
-    return KINDS[kind](several, metric=metric, log=log, clip=clip, names=names)
+    for option in options:
+        if option not in inspect.signature(KINDS[kind]).parameters:
+            having = [name for name, function in KINDS.items() if option in inspect.signature(function).parameters]
+            what = f"is for {', '.join(having)}; this figure is a {kind}" if having else f"is no option of a {kind}"
+            raise InputError(f"{option} {what}")
+    return KINDS[kind](several, metric=metric, log=log, clip=clip, names=names, style=style, **options)
 
 
 def _fitting_kind(surfaces: Sequence[Surface], metric: str | None) -> str:
@@ -61,15 +75,19 @@ def _fitting_kind(surfaces: Sequence[Surface], metric: str | None) -> str:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as .png (300 dots an inch), .pdf or .svg, by the extension of `path`, and return the path.
+    """Write a figure as .png, .pdf or .svg, by the extension of `path`, and return the path.
 
-    The file is written under another name and renamed, so that no half figure is ever there.
+    Pixels are 300 to an inch, on slides 144, which makes 1920 × 1080 of them. Fonts are embedded in a PDF and outlines in an SVG;
+    reliefs and heatmaps are pixels within either. The figure's caption is the file's description. The file is written under another
+    name and renamed, so that no half figure is ever there.
 
     Raises:
         InputError: for another extension, a missing folder, or one that cannot be written.
     """
-    target = check_target(path, suffixes=tuple(_METADATA))
+    target = check_target(path, suffixes=tuple(_FORMATS))
     suffix = target.suffix.lower()
-    with style(), replacing(target) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=300, metadata=_METADATA[suffix])
+    style, (description, metadata) = style_of(figure), _FORMATS[suffix]
+    caption = {description: figure.caption} if isinstance(figure, Sheet) and figure.caption else {}
+    with style.settings(), replacing(target) as temporary:
+        figure.savefig(temporary, format=suffix[1:], dpi=style.dots_per_inch, metadata={**metadata, **caption})
     return target

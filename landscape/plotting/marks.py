@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
+from landscape.plotting.panels import printable
 from landscape.plotting.scale import Layer
+from landscape.plotting.styles import Sheet, style_of
 from landscape.surface import Surface
 
 __all__ = [
@@ -49,7 +50,7 @@ MARKS = {
     "not_measured": Mark("0.94", "0.65", "/////", "|", "not measured"),
     "not_finite": Mark("white", "#d55e00", "xxxxx", "x", "NaN or infinite"),
     "not_positive": Mark("white", "#0072b2", ".....", "v", "≤ 0, no logarithm"),
-    "clipped": Mark("none", "0.15", "\\\\\\\\\\", "^", "above {clip:g}, cut off"),
+    "clipped": Mark("none", "0.45", "\\\\\\\\\\", "^", "above {clip:g}, cut off"),
 }
 
 
@@ -101,46 +102,49 @@ def mark_path(axes: Axes, name: str, path: Path) -> None:
 def model_places(surface: Surface) -> list[tuple[str, tuple[float, ...]]]:
     """The models of a surface and where they lie; the origin, unnamed, where there is none."""
     n_spatial = 1 if surface.kind == "line" else 2
-    return [(point.name, tuple(point.coordinates[:n_spatial])) for point in surface.points] or [("", (0.0,) * n_spatial)]
+    return [(printable(point.name), tuple(point.coordinates[:n_spatial])) for point in surface.points] or [("", (0.0,) * n_spatial)]
 
 
 def mark_models(axes: Axes, surface: Surface) -> None:
     """Small named circles where the models lie in a plane; a cross at the origin where there is none."""
     (left, right), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
+    style, k = style_of(axes), style_of(axes).strokes
     for name, (x, y) in model_places(surface):
         if not (left <= x <= right and bottom <= y <= top):
             continue
-        axes.plot([x], [y], "o" if name else "+", ms=4, mfc="white", mec="black", mew=0.8, ls="none", zorder=4, gid="model")
+        axes.plot([x], [y], "o" if name else "+", ms=4 * k, mfc="white", mec="black", mew=0.8 * k, ls="none", zorder=4, gid="model")
         near_right, near_top = x > left + 0.7 * (right - left), y > bottom + 0.9 * (top - bottom)
         axes.annotate(
             name,
             (x, y),
-            (-4 if near_right else 4, -4 if near_top else 4),
+            (-4 * k if near_right else 4 * k, -4 * k if near_top else 4 * k),
             textcoords="offset points",
             ha="right" if near_right else "left",
             va="top" if near_top else "bottom",
-            fontsize=7,
+            fontsize=style.small,
             zorder=4,
-            path_effects=[withStroke(linewidth=1.8, foreground="white")],
+            path_effects=[withStroke(linewidth=1.8 * k, foreground="white")],
         )
 
 
-def draw_legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
-    """One legend above the panels, in as many columns as fit; the figure grows by its height."""
+def draw_legend(figure: Sheet, handles: Sequence[Line2D | Patch]) -> None:
+    """One legend above the panels, in as many columns as fit; the figure grows by its height where its page is not fixed."""
     if handles:
+        letter = 0.05 * figure.style.small / 7  # inches, about
         longest = max(len(str(handle.get_label())) for handle in handles)
-        n_columns = min(len(handles), max(1, int(figure.get_figwidth() / (0.42 + 0.05 * longest))))  # inches, about
+        n_columns = min(len(handles), max(1, int(figure.get_figwidth() / (letter * (8.4 + longest)))))
         figure.legend(handles=handles, loc="outside upper center", ncols=n_columns, borderaxespad=0.2, columnspacing=1.2)
-        figure.set_figheight(figure.get_figheight() + 0.06 + 0.155 * math.ceil(len(handles) / n_columns))
+        if figure.style.page is None:
+            figure.set_figheight(figure.get_figheight() + 0.06 + 0.155 * math.ceil(len(handles) / n_columns))
 
 
-def legend_areas(names: Sequence[str], clip: float | None, top: str) -> list[Line2D | Patch]:
-    """What the marks `names` mean, as areas; `top` is the colour of what is cut off."""
+def legend_areas(names: Sequence[str], clip: float | None, top: str, hatched: bool = True) -> list[Line2D | Patch]:
+    """What the marks `names` mean, as areas; `top` is the colour of what is cut off, and `hatched` whether that bears its hatch."""
     return [
         Patch(
             facecolor=top if name == "clipped" else MARKS[name].face,
             edgecolor=MARKS[name].edge,
-            hatch=MARKS[name].hatch,
+            hatch=MARKS[name].hatch if hatched or name != "clipped" else None,
             linewidth=0,
             label=wording(name, clip),
         )
@@ -148,9 +152,9 @@ def legend_areas(names: Sequence[str], clip: float | None, top: str) -> list[Lin
     ]
 
 
-def legend_markers(names: Sequence[str], clip: float | None) -> list[Line2D | Patch]:
-    """What the marks `names` mean, as markers on a panel's edge."""
+def legend_markers(names: Sequence[str], clip: float | None, scale: float = 1.0) -> list[Line2D | Patch]:
+    """What the marks `names` mean, as markers on a panel's edge, `scale` times as large as for letters of 8 points."""
     return [
-        Line2D([], [], ls="none", marker=MARKS[name].marker, ms=4, mew=0.8, color="0.4", label=wording(name, clip))
+        Line2D([], [], ls="none", marker=MARKS[name].marker, ms=4 * scale, mew=0.8 * scale, color="0.4", label=wording(name, clip))
         for name in names
     ]

@@ -6,23 +6,29 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from landscape.plotting.caveats import describe_examples, describe_precision, describe_relative_error, is_approximate
 from landscape.plotting.marks import model_places, wording
-from landscape.plotting.panels import Panel, axis_label
+from landscape.plotting.panels import Panel, axis_label, printable
+from landscape.plotting.styles import Sheet
 from landscape.surface import Surface
 
 __all__ = ["draw_notes", "note_lines"]
 
 
-def draw_notes(figure: Figure, panels: Sequence[Panel], directions: bool = False) -> None:
-    """Write the notes of `panels` under them, growing the figure; with `directions` also what the axes are."""
+def draw_notes(figure: Sheet, panels: Sequence[Panel], directions: bool = False) -> None:
+    """Give the figure its caption; in a style with small print write the notes under the panels too, growing the figure.
+
+    With `directions` the notes say what the axes are; the caption always does.
+    """
+    names = list(dict.fromkeys(panel.name for panel in panels))
+    told = [", ".join(filter(None, names)), *note_lines(panels, directions=True)]
+    figure.caption = printable("; ".join(filter(None, told)))
     width = int(figure.get_figwidth() * 20.5)  # characters of this size in one inch
     lines = [line for note in note_lines(panels, directions) for line in textwrap.wrap(note, width, subsequent_indent="   ")]
-    if lines:
+    if lines and figure.style.notes:
         figure.set_figheight(figure.get_figheight() + 0.06 + 0.115 * len(lines))  # inches
-        figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=6.5, color="0.25", linespacing=1.25)
+        figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=figure.style.smallest, color="0.25", linespacing=1.25)
 
 
 def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:

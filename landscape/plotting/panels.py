@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import matplotlib.style
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.colors import FuncNorm, LogNorm, Normalize
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from landscape.errors import InputError, nearest
 from landscape.plotting.caveats import describe_left_out, describe_resolution
 from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, measured_layer
+from landscape.plotting.styles import Sheet, Style, style_of
 from landscape.surface import Axis, Metric, Surface
 
 __all__ = [
-    "PANEL_WIDTH",
     "Panel",
-    "Sheet",
     "axis_label",
     "colour_bar",
     "colour_norm",
     "gather",
+    "label_axes",
     "make_panel",
     "metric_label",
     "name_all",
+    "name_panel",
+    "printable",
     "sheet",
-    "style",
+    "trim",
 ]
-
-PANEL_WIDTH = 3.3  # inches: one column of a paper
-_STYLE: dict[str, Any] = {
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
-    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5, "ytick.minor.size": 1.5, "xtick.minor.width": 0.4, "ytick.minor.width": 0.4,
-    "lines.linewidth": 1.2, "hatch.linewidth": 0.5, "axes.labelpad": 2.0, "legend.frameon": False, "legend.handlelength": 1.8,
-    "figure.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "landscape",
-}  # fmt: skip
-
-
-def style() -> AbstractContextManager[None]:
-    """The settings all figures are made and drawn under, whatever the reader's own matplotlib settings are."""
-    return matplotlib.style.context(["default", _STYLE])
-
-
-class Sheet(Figure):
-    """A figure that belongs to no window and no global state, and still shows in a notebook."""
-
-    def draw(self, renderer: RendererBase) -> None:
-        """Draw under the house's settings: matplotlib reads some of them, hatches among them, only now."""
-        with style():
-            super().draw(renderer)
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=150)
-        return buffer.getvalue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +49,12 @@ class Panel:
     metric: Metric
     log: bool
     clip: float | None
+    offset: float = 0.0
 
     @cached_property
     def layer(self) -> Layer:
         """The values, sorted into those the scale can show and those it cannot."""
-        return measured_layer(self.surface, self.metric.key, self.log, self.clip)
+        return measured_layer(self.surface, self.metric.key, self.log, self.clip, self.offset)
 
     @property
     def share_measured(self) -> str:
@@ -113,6 +82,7 @@ def gather(
     log: bool,
     clip: float | None,
     names: Sequence[str] | None,
+    offset: float = 0.0,
     every_point: bool = False,
 ) -> list[Panel]:
     """One panel for each plane, all showing one metric: of its complete part, or with `every_point` of all that is measured.
@@ -122,10 +92,12 @@ def gather(
     """
     named = name_all(surfaces, "surface", names)
     key = metric if metric is not None else named[0][1].metric().key
-    return [make_panel(name, surface, key, log, clip, every_point) for name, surface in named]
+    return [make_panel(name, surface, key, log, clip, offset, every_point) for name, surface in named]
 
 
-def make_panel(name: str, surface: Surface, key: str, log: bool, clip: float | None, every_point: bool = False) -> Panel:
+def make_panel(
+    name: str, surface: Surface, key: str, log: bool, clip: float | None, offset: float = 0.0, every_point: bool = False
+) -> Panel:
     """The panel of the metric stored under `key`, of the surface's complete part or of every point.
 
     Raises:
@@ -134,7 +106,7 @@ def make_panel(name: str, surface: Surface, key: str, log: bool, clip: float | N
     if key not in surface.metrics:
         raise InputError(f'{name or "this surface"}: no metric "{key}": {nearest(key, surface.metrics)}')
     part = None if every_point else surface.complete_part(key)
-    return Panel(name, part or surface, surface, surface.metrics[key], log, clip)
+    return Panel(name, part or surface, surface, surface.metrics[key], log, clip, offset)
 
 
 def name_all(surfaces: Surface | Sequence[Surface], kind: str, names: Sequence[str] | None) -> list[tuple[str, Surface]]:
@@ -147,13 +119,17 @@ def name_all(surfaces: Surface | Sequence[Surface], kind: str, names: Sequence[s
     if not several:
         raise InputError("there is no surface to draw; pass at least one")
     given = [str(surface.attributes.get("problem", "")) for surface in several] if names is None else list(names)
-    if isinstance(names, str):
-        given = [names]
+    given = [printable(name) for name in ([names] if isinstance(names, str) else given)]
     if len(given) != len(several):
         raise InputError(f"{len(given)} names for {len(several)} surfaces; pass one name for each")
     labels = [f"{name} ({given[: i + 1].count(name)})".lstrip() if given.count(name) > 1 else name for i, name in enumerate(given)]
     _check_kinds(several, labels, kind)
     return list(zip(labels, several, strict=True))
+
+
+def printable(text: str) -> str:
+    """A text fit for every format: control characters, which a name from a file may have and XML forbids, are question marks."""
+    return "".join(letter if letter.isprintable() or letter == "\u00a0" else "?" for letter in text)
 
 
 def _check_kinds(surfaces: Sequence[Surface], labels: Sequence[str], kind: str) -> None:
@@ -171,24 +147,77 @@ def _check_kinds(surfaces: Sequence[Surface], labels: Sequence[str], kind: str) 
         )
 
 
-def axis_label(axis: Axis) -> str:
-    """What an axis is: its name, its direction, and the length of that direction."""
-    text = axis.name if axis.label == axis.name else f"{axis.name}: {axis.label}"
-    if not math.isnan(axis.norm):
-        text += f", ‖δ‖\u00a0=\u00a0{axis.norm:.4g}"
-    return textwrap.fill(text, 36, break_on_hyphens=False)
+def axis_label(axis: Axis, short: bool = False) -> str:
+    """What an axis is: its name, its direction, and its unit, the length of that direction; `short` leaves out the particulars."""
+    unit = "" if math.isnan(axis.norm) else " (unit ‖δ‖)" if short else f" (unit ‖δ‖\u00a0=\u00a0{axis.norm:.4g})"
+    text = axis.name if short or axis.label == axis.name else f"{axis.name}: {axis.label}"
+    return text + unit if short else textwrap.fill(text + unit, 36, break_on_hyphens=False)
+
+
+def label_axes(all_axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
+    """What the axes of planes are; between panels whose axes are the same, it is said at the sheet's edges only."""
+    short = not style_of(all_axes[0]).notes  # else the caption has the particulars
+    labels = [[axis_label(axis, short) for axis in panel.surface.axes] for panel in panels]
+    alike = [
+        len({(pair[k], panel.surface.axes[k].values.tobytes()) for pair, panel in zip(labels, panels, strict=True)}) == 1
+        for k in (0, 1)
+    ]
+    for number, (axes, (x_label, y_label)) in enumerate(zip(all_axes, labels, strict=True)):
+        if len(panels) > 1:
+            axes.locator_params(nbins=4)
+        place = axes.get_subplotspec()
+        n_columns = place.get_gridspec().ncols if place is not None else 1
+        if alike[0] and number + n_columns < len(panels):
+            axes.tick_params(labelbottom=False)
+        else:
+            axes.set_xlabel(x_label)
+        if alike[1] and number % n_columns:
+            axes.tick_params(labelleft=False)
+        else:
+            axes.set_ylabel(y_label)
+
+
+def name_panel(axes: Axes, panel: Panel, number: int, n_panels: int, height: float | None = None) -> None:
+    """The panel's name above it; in a style without titles a letter and the name, small, where there are several to tell apart.
+
+    A `height`, in shares of the panel, is a fixed place.
+    """
+    style = style_of(axes)
+    if style.titles:
+        axes.set_title(panel.title, y=height, pad=None if height is None else 0)
+        return
+    name = f"({chr(ord('a') + number % 26)}) {panel.name}" if n_panels > 1 else ""
+    text = "\n".join(filter(None, (name, panel.share_measured)))
+    if height is None:
+        axes.set_title(text, loc="left", fontsize=style.small)
+    elif text:
+        axes.annotate(text, (0, height), xycoords="axes fraction", va="top", fontsize=style.small, gid="name")
+
+
+def trim(figure: Sheet) -> None:
+    """Cut what height a layout of square panels left empty, in a style where every line of a page counts."""
+    engine = figure.get_layout_engine()
+    if figure.style.page is None and not figure.style.notes and engine is not None:
+        engine.execute(figure)
+        used = figure.get_tightbbox().height
+        figure.set_figheight(min(figure.get_figheight(), used + 0.08))
 
 
 def sheet(
-    n_panels: int, height: float, n_columns: int | None = None, projection: str | None = None, compress: bool = False
+    n_panels: int, style: Style, height: float, n_columns: int | None = None, projection: str | None = None, compress: bool = False
 ) -> tuple[Sheet, list[Axes]]:
-    """A figure of `n_panels` axes, each as wide as a column and `height` inches high, and those axes; `compress` suits square axes."""
+    """A figure of `n_panels` axes, and those axes; `compress` suits square axes.
+
+    `height` is that of one panel, in inches, were it 3.3 inches wide.
+    """
     if n_columns is None:
         n_columns = n_panels if n_panels <= 3 else math.ceil(math.sqrt(n_panels))
     n_rows = math.ceil(n_panels / n_columns)
+    width, fixed = style.sheet_size(n_columns)
     figure = Sheet(
-        figsize=(PANEL_WIDTH * n_columns, height * n_rows),
-        layout=ConstrainedLayoutEngine(compress=compress),
+        style=style,
+        figsize=(width, fixed or height * n_rows * width / n_columns / 3.3),
+        layout=ConstrainedLayoutEngine(compress=compress, h_pad=0.04 * style.strokes, w_pad=0.04 * style.strokes),
         facecolor="white",
     )
     axes = [figure.add_subplot(n_rows, n_columns, i + 1, projection=projection) for i in range(n_panels)]
@@ -202,16 +231,18 @@ def metric_label(metric: Metric, split: bool = True) -> str:
 
 def colour_norm(scale: Scale) -> Normalize:
     """The matplotlib form of a scale; equal scales give equal norms."""
+    if scale.log and scale.offset:
+        return FuncNorm((scale.height, scale.value), scale.low, scale.high)
     return LogNorm(scale.low, scale.high) if scale.log else Normalize(scale.low, scale.high)
 
 
-def colour_bar(figure: Figure, axes: Sequence[Axes], scale: Scale, metric: Metric, clipped: bool) -> None:
+def colour_bar(figure: Sheet, axes: Sequence[Axes], scale: Scale, metric: Metric, clipped: bool) -> None:
     """The one colour bar of a figure, for all its panels."""
     mappable = ScalarMappable(colour_norm(scale), COLOUR_MAP)
     bar = figure.colorbar(mappable, ax=list(axes), extend="max" if clipped else "neither", aspect=28, pad=0.02, shrink=0.9)
-    bar.set_label(f"{metric_label(metric)}{', log scale' * scale.log}")
+    bar.set_label(", ".join(filter(None, (metric_label(metric), scale.words))))
     if scale.log:
         ticks = contour_levels(scale, fewest=3, most=8).tolist()
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
     bar.minorticks_off()
-    bar.outline.set_linewidth(0.4)
+    bar.outline.set_linewidth(0.4 * figure.style.strokes)

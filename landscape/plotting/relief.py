@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from inspect import signature
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import LightSource, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from landscape.errors import InputError
+from landscape.plotting.faces import HEIGHT, Faces, faces_of, hidden
 from landscape.plotting.marks import MARKS, draw_legend, legend_areas, model_places, reasons
 from landscape.plotting.notes import draw_notes
-from landscape.plotting.panels import Panel, colour_bar, gather, sheet, style
+from landscape.plotting.panels import Panel, axis_label, colour_bar, gather, name_panel, sheet
 from landscape.plotting.scale import COLOUR_MAP, Scale, contour_levels, shared_scale
+from landscape.plotting.styles import Sheet, Style, style_named, style_of
 from landscape.surface import Surface
 
-__all__ = ["relief"]
+__all__ = ["CAMERA", "TITLE_HEIGHT", "draw_pins", "draw_plane", "panels_with_scale", "relief", "relief_sheet"]
 
-_HEIGHT = 0.7  # of the box, its base being 1 × 1: enough to see a basin, not so much that it looks like a well
-_N_BANDS = 16  # colours on a cliff
-_CAMERA = {"elev": 33.0, "azim": -58.0}
+CAMERA = (33.0, -58.0)  # elevation and azimuth in degrees: into the basin, past the corner in front
+TITLE_HEIGHT = 1.06  # of the panel: above the box's farthest corner
+_NO_MARGIN: dict[str, Any] = (
+    {"view_margin": 0} if "view_margin" in signature(Axes3D.set_xlim3d).parameters else {}
+)  # matplotlib ≥ 3.9
 _SUN = LightSource(azdeg=250, altdeg=50)
 _PLATEAU = "0.85"  # no colour of the map: what is cut off has no value here
-_SHADE = 0.4  # how much darker a face turned away from the sun is
-
-
-@dataclass(frozen=True, eq=False)
-class _Faces:
-    """The faces of one relief: polygons in the coordinates of the axes, and which of them are the flat top of a cut."""
-
-    polygons: list[np.ndarray]  # (3 to 5, 3) each: x, y, height
-    cut: np.ndarray  # (n_faces,) bool
+_SHADE = 0.5  # how much darker a face turned away from the sun is
 
 
 def relief(
@@ -44,14 +42,18 @@ def relief(
     log: bool = False,
     clip: float | None = None,
     names: Sequence[str] | None = None,
+    offset: float = 0.0,
+    style: str = "notebook",
+    camera: tuple[float, float] = CAMERA,
 ) -> Figure:
     """Lit surfaces in three dimensions, side by side under one camera, one scale of heights and one of colours.
 
-    The form of figure 1 of Li et al. 2018. The colour is the value's; light only darkens it. Nothing is cut by default, so that a
-    single cliff can flatten all the rest: then pass `log=True`, or as `clip` the highest loss of interest (for a classifier some
-    multiple of log(n_classes), the loss of a guess). What lies above the clip becomes a grey, flat top, cut along the contour at
-    that height; cells with a corner that has no value are holes, and their shadow on the floor is marked. Of a plane that is not all
-    measured the finest grid that is complete is drawn, and the title says which.
+    The form of figure 1 of Li et al. 2018; that figure's heights are log(loss + 0.1): `log=True, offset=0.1`. The colour is the
+    value's; light only darkens it. Nothing is cut by default, so that a single cliff can flatten all the rest: then pass `log=True`,
+    or as `clip` the highest loss of interest (for a classifier some multiple of log(n_classes), the loss of a guess). What lies
+    above the clip becomes a grey, flat top, cut along the contour at that height; cells with a corner that has no value are holes,
+    and their shadow on the floor is marked. Of a plane that is not all measured the finest grid that is complete is drawn, and the
+    title says which.
 
     Args:
         surfaces: one plane or several, values `(nx, ny)`.
@@ -59,128 +61,116 @@ def relief(
         log: heights are decimal logarithms. Values ≤ 0 have none: they are holes, marked and counted in a note.
         clip: where the scale ends.
         names: what to call the surfaces; their problems where not given.
+        offset: with `log`, heights are log(value + offset), which has a place for 0 and keeps a basin from becoming a needle.
+        style: the preset, `paper`, `slides` or `notebook`.
+        camera: elevation and azimuth of the eye in degrees.
+
+    Raises:
+        InputError: for lines, an axis of one point, a missing metric, an unknown style, a camera below the floor, or a clip that
+            leaves nothing.
+    """
+    preset = style_named(style)
+    panels, scale = panels_with_scale(surfaces, metric, log, clip, names, offset)
+    if not (len(camera) == 2 and np.isfinite(camera).all() and 0 <= camera[0] <= 90):
+        raise InputError("the camera is an elevation of 0 to 90 and an azimuth, both in degrees; for example (33, -58)")
+    figure, all_axes = relief_sheet(panels, scale, preset, len(panels))
+    with preset.settings():
+        for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):
+            axes.view_init(*camera)
+            draw_plane(axes, panel, scale)
+            draw_pins(axes, panel, scale)
+            name_panel(
+                axes, panel, number, len(panels), height=TITLE_HEIGHT
+            )  # a fixed place: for one it finds itself is left no room
+    return figure
+
+
+def panels_with_scale(
+    surfaces: Surface | Sequence[Surface],
+    metric: str | None,
+    log: bool,
+    clip: float | None,
+    names: Sequence[str] | None,
+    offset: float,
+) -> tuple[list[Panel], Scale]:
+    """The planes to draw as reliefs, and the one scale they share.
 
     Raises:
         InputError: for lines, an axis of one point, a missing metric, or a clip that leaves nothing.
     """
-    panels = gather(surfaces, metric, log, clip, names)
+    panels = gather(surfaces, metric, log, clip, names, offset)
     for panel in panels:
         if min(panel.surface.shape) < 2:
             raise InputError(f"{panel.name or 'this plane'} has an axis of one point, which makes no relief; draw it as heatmap")
-    scale = shared_scale([panel.layer.values for panel in panels], log, clip)
-    with style():
-        figure, all_axes = sheet(len(panels), height=2.9, projection="3d")
-        for axes, panel in zip(all_axes, panels, strict=True):
-            _draw_box(axes, panel, scale)
-            _draw_faces(axes, _faces(panel, scale), scale)
-            _draw_shadows(axes, panel, scale)
-            _draw_models(axes, panel, scale)
+    return panels, shared_scale([panel.layer.values for panel in panels], log, clip, offset)
+
+
+def relief_sheet(panels: Sequence[Panel], scale: Scale, style: Style, n_axes: int) -> tuple[Sheet, list[Axes3D]]:
+    """A figure with `n_axes` empty axes in three dimensions and all that stands around them: colour bar, legend, notes."""
+    with style.settings():
+        figure, all_axes = sheet(n_axes, style, height=2.9, projection="3d")
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
-        draw_legend(figure, legend_areas(present, clip, top=_PLATEAU))
+        draw_legend(figure, legend_areas(present, scale.clip, top=_PLATEAU, hatched=False))
         draw_notes(figure, panels, directions=True)
-    return figure
+    return figure, all_axes
 
 
-def _faces(panel: Panel, scale: Scale) -> _Faces:
-    """One quadrilateral for each cell with four values; where it is steep or cut, triangles parted along level lines.
-
-    Parting lets one colour stand for one height on a cliff, and lets the cut run where the contour runs.
-    """
-    x, y, heights = panel.surface.x, panel.surface.y, scale.height(panel.layer.values)
-    low, high = scale.span
-    levels = np.linspace(low, high, _N_BANDS + 1)
-    polygons, cut = [], []
-    for i in range(len(x) - 1):
-        for j in range(len(y) - 1):
-            corners = np.array([(x[k], y[m], heights[k, m]) for k, m in ((i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1))])
-            lowest, highest = corners[:, 2].min(), corners[:, 2].max()
-            if np.isnan(lowest):
-                continue
-            if highest <= scale.top and highest - lowest <= 2 * (levels[1] - levels[0]):
-                polygons.append(corners)
-                cut.append(False)
-            else:
-                pieces = [piece for corner in ([0, 1, 2], [0, 2, 3]) for piece in _slabs(corners[corner], levels, scale.top)]
-                polygons += [polygon for polygon, _ in pieces]
-                cut += [above for _, above in pieces]
-    return _Faces(polygons, np.array(cut, dtype=bool))
+def draw_plane(axes: Axes3D, panel: Panel, scale: Scale) -> None:
+    """Put one plane on empty axes: the box, the faces, and on the floor the marks of what is missing."""
+    _draw_box(axes, panel, scale)
+    values = panel.layer.values
+    if np.isfinite(values).any():
+        _draw_faces(axes, faces_of(panel.surface.x, panel.surface.y, values, scale, np.asarray(_SUN.direction)), scale)
+    _draw_shadows(axes, panel, scale)
 
 
-def _slabs(triangle: np.ndarray, levels: np.ndarray, top: float) -> Iterator[tuple[np.ndarray, bool]]:
-    """A triangle parted along `levels`, and whether a part is what lay above `top`, pressed flat onto it."""
-    rest, lowest, highest = triangle, triangle[:, 2].min(), triangle[:, 2].max()
-    for level in levels[1:-1][(levels[1:-1] > lowest) & (levels[1:-1] < min(highest, top))]:
-        yield _part(rest, level, below=True), False
-        rest = _part(rest, level, below=False)
-    if highest <= top:
-        yield rest, False
-        return
-    if lowest < top:
-        yield _part(rest, top, below=True), False
-        rest = _part(rest, top, below=False)
-    yield np.column_stack([rest[:, :2], np.full(len(rest), top)]), True
-
-
-def _part(polygon: np.ndarray, level: float, below: bool) -> np.ndarray:
-    """What of a convex polygon lies on one side of a height `level` (Sutherland and Hodgman 1974)."""
-    outside = polygon[:, 2] - level if below else level - polygon[:, 2]
-    kept: list[np.ndarray] = []
-    for k in range(len(polygon)):
-        start, end = polygon[k - 1], polygon[k]
-        if min(outside[k - 1], outside[k]) < 0 < max(outside[k - 1], outside[k]):
-            crossing = start + (end - start) * ((level - start[2]) / (end[2] - start[2]))
-            crossing[2] = level  # not a rounding beside it
-            kept.append(crossing)
-        if outside[k] <= 0:
-            kept.append(end)
-    return np.array(kept)
-
-
-def _draw_faces(axes: Axes3D, faces: _Faces, scale: Scale) -> None:
+def _draw_faces(axes: Axes3D, faces: Faces, scale: Scale) -> None:
     if not faces.polygons:
         return
     low, high = scale.span
     middles = np.array([polygon[:, 2].mean() for polygon in faces.polygons])
     colours = matplotlib.colormaps[COLOUR_MAP]((middles - low) / (high - low))[:, :3]
     colours[faces.cut] = to_rgb(_PLATEAU)
-    spans = np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), (high - low) / _HEIGHT])
-    brightness = 1 - _SHADE * (1 - np.array([_light(polygon / spans) for polygon in faces.polygons]))
-    colours = colours * np.where(faces.cut, 1.0, brightness)[:, None]
-    edges = np.where(faces.cut[:, None], np.full(3, 0.6), colours)  # a net on the flat tops; elsewhere it only closes the seams
+    colours = colours * np.where(faces.cut, 1.0, 1 - _SHADE * (1 - faces.light))[:, None]
+    # Edges of the faces' own colours close the seams. Tens of thousands of faces are pixels in every format.
     axes.add_collection3d(
-        Poly3DCollection(faces.polygons, facecolors=colours, edgecolors=edges, linewidths=0.25, shade=False, zorder=2, gid="relief")
+        Poly3DCollection(faces.polygons, facecolors=colours, edgecolors=colours, linewidths=0.3 * style_of(axes).strokes, shade=False, zorder=2, gid="relief",
+                         rasterized=True)
     )  # fmt: skip
-
-
-def _light(polygon: np.ndarray) -> float:
-    """How much sun a face gets, from 0 to 1."""
-    normal = np.cross(polygon[2] - polygon[0], polygon[-1] - polygon[1])
-    length = float(np.linalg.norm(normal))
-    facing = float(normal @ _SUN.direction) * np.sign(normal[2]) if length > 0 else 0.0
-    return min(1.0, max(0.0, facing / length)) if length > 0 else 1.0
 
 
 def _draw_box(axes: Axes3D, panel: Panel, scale: Scale) -> None:
     x, y = panel.surface.x, panel.surface.y
     low, high = scale.span
+    k = style_of(axes).strokes
     axes.computed_zorder = False
-    axes.set_xlim3d(x.min(), x.max(), view_margin=0)
-    axes.set_ylim3d(y.min(), y.max(), view_margin=0)
-    axes.set_zlim3d(low - 0.08 * (high - low), high, view_margin=0)
-    axes.set_box_aspect((1, 1, _HEIGHT), zoom=1.03)
-    axes.view_init(**_CAMERA)
-    if scale.log:
-        ticks = contour_levels(scale, fewest=3, most=6)
-        axes.zaxis.set_major_locator(FixedLocator(list(scale.height(ticks))))
-        axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{10.0**height:.4g}"))
-        axes.zaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.tick_params(pad=1)
-    axes.set_title(panel.title, pad=0, y=1.03)  # a fixed place: for one it finds itself, the layout leaves no room
-    axes.set_xlabel("x", labelpad=-4)
-    axes.set_ylabel("y", labelpad=-4)
+    axes.set_xlim3d(x.min(), x.max(), **_NO_MARGIN)
+    axes.set_ylim3d(y.min(), y.max(), **_NO_MARGIN)
+    axes.set_zlim3d(low - 0.08 * (high - low), high, **_NO_MARGIN)
+    axes.set_box_aspect((1, 1, HEIGHT), zoom=1.08)
+    ticks = contour_levels(scale, fewest=3, most=6)
+    axes.zaxis.set_major_locator(FixedLocator(list(scale.height(ticks))))
+    axes.zaxis.set_major_formatter(FixedFormatter(_tick_labels(ticks, panel.metric.unit)))
+    axes.zaxis.set_minor_locator(NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:.4g}".replace("-", "\N{MINUS SIGN}")))
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
+        axis.line.set_linewidth(0.6 * k)
+        axis.line.set_color("0.5")
+        axis._axinfo["grid"].update(color="0.88", linewidth=0.5 * k)  # there is no public way to the lines of the box
+        axis._axinfo["tick"].update(linewidth={True: 0.6 * k, False: 0.4 * k})
+    axes.tick_params(pad=7 * k - 8)  # matplotlib's own distances, 8 and 21 points, do not grow with the letters
+    axes.set_xlabel(axis_label(panel.surface.axes[0], short=True), labelpad=17 * k - 21)
+    axes.set_ylabel(axis_label(panel.surface.axes[1], short=True), labelpad=17 * k - 21)
+
+
+def _tick_labels(ticks: np.ndarray, unit: str) -> list[str]:
+    """Numbers for the axis of heights, the highest with the unit: there is no room for a label that the colour bar has too."""
+    texts = [f"{tick:.4g}".replace("-", "\N{MINUS SIGN}") for tick in ticks]
+    return [*texts[:-1], f"{texts[-1]} {unit}".rstrip()] if texts and unit != "fraction" else texts
 
 
 def _draw_shadows(axes: Axes3D, panel: Panel, scale: Scale) -> None:
@@ -206,16 +196,44 @@ def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
     return zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True)
 
 
-def _draw_models(axes: Axes3D, panel: Panel, scale: Scale) -> None:
-    """A pin at each model whose height is known, its head with the name above the relief, where nothing hides it."""
+def draw_pins(axes: Axes3D, panel: Panel, scale: Scale) -> None:
+    """A pin at each model whose height is known, dotted where the relief hides it, and its name above.
+
+    Pins that are there already, of another camera, are taken away.
+    """
+    for artist in [*axes.lines, *axes.texts]:
+        if artist.get_gid() in ("model", "pin"):
+            artist.remove()
     low, high = scale.span
-    key = panel.metric.key
-    values = {point.name: point.values[key] for point in panel.surface.points if key in point.values}
-    for name, (x, y) in model_places(panel.surface):
-        value = values.get(name, panel.surface.origin(key) if x == y == 0 else np.nan)
-        inside = panel.surface.x.min() <= x <= panel.surface.x.max() and panel.surface.y.min() <= y <= panel.surface.y.max()
-        if inside and np.isfinite(value) and (value > 0 or not scale.log):
+    halo = [withStroke(linewidth=1.8 * style_of(axes).strokes, foreground="white", alpha=0.8)]
+    style, key, surface = style_of(axes), panel.metric.key, panel.surface
+    relief = np.minimum(scale.height(panel.layer.values), scale.top)
+    values = {
+        name: point.values[key]
+        for (name, _), point in zip(model_places(surface), surface.points, strict=False)
+        if key in point.values
+    }
+    for name, (x, y) in model_places(surface):
+        value = values.get(name, surface.origin(key) if x == y == 0 else np.nan)
+        inside = surface.x.min() <= x <= surface.x.max() and surface.y.min() <= y <= surface.y.max()
+        if inside and np.isfinite(value) and (value + scale.offset > 0 or not scale.log):
             foot = min(max(float(scale.height(np.array(value))), low), high)
-            axes.plot([x, x], [y, y], [foot, high], color="black", lw=0.6, zorder=3, gid="model")
-            axes.plot([x], [y], [high], "o", ms=2.5, color="black", zorder=3)
-            axes.text(x, y, high + 0.03 * (high - low), name, ha="center", va="bottom", fontsize=7, zorder=4)
+            looks = {"color": "black", "lw": 0.7 * style.strokes}
+            axes.plot([x, x], [y, y], [foot, high], ls=(0, (1, 2)), zorder=3, gid="model", **looks)
+            heights = np.linspace(foot, high, 65)
+            places = np.stack([np.full(65, x), np.full(65, y), heights], axis=1)
+            seen = ~hidden(surface.x, surface.y, relief, places, (axes.elev, axes.azim), (low, high))
+            axes.plot(places[:, 0], places[:, 1], np.where(seen, heights, np.nan), zorder=3, gid="pin", **looks)
+            axes.plot([x], [y], [high], "o", ms=2.5 * style.strokes, color="black", zorder=3, gid="pin")
+            axes.text(
+                x,
+                y,
+                high + 0.03 * (high - low),
+                name,
+                ha="center",
+                va="bottom",
+                fontsize=style.small,
+                zorder=4,
+                gid="pin",
+                path_effects=halo,
+            )

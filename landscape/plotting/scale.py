@@ -48,6 +48,9 @@ class Layer:
 class Scale:
     """One scale for all that is drawn: from `low` to `high`, linear or logarithmic, ending at a clip or not.
 
+    A logarithm may be that of value + `offset`: far above the offset that is the plain one, and near zero it is a straight line, so
+    that a basin keeps its shape where a plain logarithm would make a needle of it.
+
     >>> Scale(1.0, 100.0, log=True).height(np.array([1.0, 10.0])).tolist()
     [0.0, 1.0]
     """
@@ -56,10 +59,26 @@ class Scale:
     high: float
     log: bool = False
     clip: float | None = None
+    offset: float = 0.0
 
     def height(self, values: np.ndarray) -> np.ndarray:
         """Where values stand on the scale: themselves, or their decimal logarithm; NaN stays NaN."""
-        return np.log10(values) if self.log else np.asarray(values, dtype=np.float64)
+        return np.log10(np.asarray(values) + self.offset) if self.log else np.asarray(values, dtype=np.float64)
+
+    def value(self, heights: np.ndarray) -> np.ndarray:
+        """Which values stand at some heights: what undoes `height`.
+
+        >>> Scale(0.0, 9.9, log=True, offset=0.1).value(np.array([0.0, 1.0])).tolist()
+        [0.9, 9.9]
+        """
+        return 10.0 ** np.asarray(heights) - self.offset if self.log else np.asarray(heights, dtype=np.float64)
+
+    @property
+    def words(self) -> str:
+        """What the scale does to values, for a label; empty for a linear one."""
+        if not self.log:
+            return ""
+        return f"log(value + {self.offset:g}) scale" if self.offset else "log scale"
 
     @property
     def span(self) -> tuple[float, float]:
@@ -73,7 +92,7 @@ class Scale:
         return math.inf if self.clip is None else float(self.height(np.array(self.clip)))
 
 
-def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | None) -> Layer:
+def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | None, offset: float = 0.0) -> Layer:
     """Sort the values of one metric, `done` being where they were measured.
 
     >>> layer = sort_values(np.array([0.0, 2.0, 9.0, np.inf]), np.array([True, True, True, True]), log=True, clip=5.0)
@@ -82,44 +101,52 @@ def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | N
     """
     values, done = np.asarray(values, dtype=np.float64), np.asarray(done, dtype=bool)
     finite = done & np.isfinite(values)
-    not_positive = finite & (values <= 0) if log else np.zeros_like(done)
+    not_positive = finite & (values + offset <= 0) if log else np.zeros_like(done)
     drawable = finite & ~not_positive
     drawn = np.where(drawable, values, np.nan)
     clipped = drawable & (values > clip) if clip is not None else np.zeros_like(done)
     return Layer(drawn, ~done, done & ~finite, not_positive, clipped)
 
 
-def measured_layer(surface: Surface, key: str, log: bool = False, clip: float | None = None) -> Layer:
+def measured_layer(surface: Surface, key: str, log: bool = False, clip: float | None = None, offset: float = 0.0) -> Layer:
     """The values of a surface stored under `key`, sorted."""
-    return sort_values(surface.values[key], surface.done[key], log, clip)
+    return sort_values(surface.values[key], surface.done[key], log, clip, offset)
 
 
-def shared_scale(drawn: Sequence[np.ndarray], log: bool = False, clip: float | None = None) -> Scale:
+def shared_scale(drawn: Sequence[np.ndarray], log: bool = False, clip: float | None = None, offset: float = 0.0) -> Scale:
     """The scale that holds every drawable value of `drawn` (NaN: none), up to the clip.
 
     Equal values get a little room around them; with no value at all the scale runs from 0 to 1 (log: 0.1 to 1).
 
     Raises:
-        InputError: for a clip that leaves nothing, or values too large or small to scale.
+        InputError: for a clip that leaves nothing, an offset without a logarithm, or values too large or small to scale.
     """
-    if clip is not None and not (math.isfinite(clip) and (clip > 0 or not log)):
+    _check_offset(offset, log)
+    if clip is not None and not (math.isfinite(clip) and (clip + offset > 0 or not log)):
         raise InputError(
             f"clip {clip:g} is no end for a {'logarithmic' if log else 'linear'} scale; pass a finite number{', > 0' * log}"
         )
     flat = np.concatenate([np.ravel(values) for values in drawn]) if drawn else np.empty(0)
     flat = flat[~np.isnan(flat)]
     if flat.size == 0:
-        return Scale(0.1 if log else 0.0, 1.0, log, clip)
+        return Scale(0.1 if log else 0.0, 1.0, log, clip, offset)
     low, high = float(flat.min()), float(flat.max())
     if clip is not None and low >= clip:
         raise InputError(f"clip {clip:g} leaves nothing to draw: the smallest value is {low:.4g}; pass a larger clip")
     if clip is not None:
         high = min(high, clip)
-    if max(-low, high) > _LARGEST or (log and low < _SMALLEST):
+    if max(-low, high) > _LARGEST or (log and low + offset < _SMALLEST):
         raise InputError(f"values from {low:.3g} to {high:.3g} are more than a figure can scale; pass a clip below {_LARGEST:g}")
     if high - low <= 1e-9 * max(abs(low), abs(high)):
-        low, high = _widened(low, high, log)
-    return Scale(low, high, log, clip)
+        low, high = _widened(low, high, log and low > 0)
+    return Scale(low, high, log, clip, offset)
+
+
+def _check_offset(offset: float, log: bool) -> None:
+    if offset and not log:
+        raise InputError(f"offset {offset:g} is for a logarithmic scale; ask for that too, or leave the offset out")
+    if not (math.isfinite(offset) and offset >= 0):
+        raise InputError(f"offset {offset:g} is none for a logarithm; pass a finite number > 0, for example 0.1")
 
 
 def _widened(low: float, high: float, log: bool) -> tuple[float, float]:
@@ -148,7 +175,10 @@ def contour_levels(scale: Scale, fewest: int = 6, most: int = 13) -> np.ndarray:
 
 
 def _log_candidates(scale: Scale, most: int) -> Iterator[np.ndarray]:
-    low, high = scale.span
+    least = max(scale.low, scale.offset)  # below its offset a scale is nearly linear, and holds little
+    if least >= scale.high:
+        return
+    low, high = math.log10(least), math.log10(scale.high)
     first, last = math.floor(low), math.ceil(high)
     stride = max(1, math.ceil((high - low) / most))
     yield _inside(10.0 ** np.arange(first - first % stride, last + 1, stride), scale)
@@ -159,7 +189,7 @@ def _log_candidates(scale: Scale, most: int) -> Iterator[np.ndarray]:
 def _inside(levels: np.ndarray, scale: Scale) -> np.ndarray:
     low, high = scale.span
     room = 1e-9 * (high - low)
-    rounded = np.array([float(f"{level:.15g}") for level in levels if level > 0 or not scale.log])
+    rounded = np.array([float(f"{level:.15g}") for level in levels if level + scale.offset > 0 or not scale.log])
     heights = scale.height(rounded)
     return rounded[(heights > low + room) & (heights < high - room)]
 

@@ -292,9 +292,9 @@ def test_models_are_marked_by_name_where_they_lie(plane: Plane) -> None:
 
 def test_axes_say_what_they_are(tilted: Surface) -> None:
     axes = panels_of(filled(tilted))[0]
-    assert axes.get_xlabel().replace("\n", " ") == "x: random direction, seed 0, filter-normalized, ‖δ‖\u00a0=\u00a012.3"
+    assert axes.get_xlabel().replace("\n", " ") == "x: random direction, seed 0, filter-normalized (unit ‖δ‖\u00a0=\u00a012.3)"
     assert axes.get_ylabel().startswith("y: ")
-    assert axes.get_ylabel().endswith("11.9")
+    assert axes.get_ylabel().endswith("11.9)")
 
 
 def test_the_values_of_the_surface_stay_as_they_were(plane: Plane) -> None:

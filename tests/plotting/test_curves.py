@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -29,7 +28,7 @@ def drawn_lines(axes: Any) -> list[Line2D]:
 
 def band(axes: Any, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The lower and upper edge of a band at each x, read back from its polygon."""
-    polygon: FillBetweenPolyCollection = artists(axes, "band")[number]
+    polygon = artists(axes, "band")[number]
     vertices = np.concatenate([path.vertices for path in polygon.get_paths()])
     places = np.unique(vertices[:, 0])
     return (
@@ -57,7 +56,7 @@ def test_loss_stands_above_accuracy_with_train_and_test_in_each(line: Line) -> N
             assert np.array_equal(one.get_ydata(), values[key])
     assert len({one.get_linestyle() for one in drawn_lines(above)}) == 2  # told apart without colour
     assert below.get_ylim() == (-0.02, 1.02)
-    assert below.get_xlabel() == "x: start to end, ‖δ‖\u00a0=\u00a031.2"
+    assert below.get_xlabel() == "x: start to end (unit ‖δ‖\u00a0=\u00a031.2)"
     draw(figure)
 
 
