@@ -49,7 +49,7 @@ class Desk:
         self._comm, self._task, self._names, self._leave = comm, task, names, leave
         self._schedule = Schedule(len(task.items), len(names), task.seconds)
         self._lock = threading.Lock()  # of the schedule
-        self._own: queue.SimpleQueue[tuple[list[int], list[Any]]] = queue.SimpleQueue()
+        self._own: queue.SimpleQueue[tuple[list[int], list[Any], bool]] = queue.SimpleQueue()
         self._receiving: list[tuple[int, Any]] = []
         self._sending: list[Any] = []
         self._heard = [time.monotonic()] * len(names)
@@ -78,7 +78,7 @@ class Desk:
         """Rank 0's results of the items it was handed."""
         with self._lock:
             done = self._schedule.hand_in(0, seconds, undone)
-            self._own.put((done, results))
+            self._own.put((done, results, undone is not None))
         self._heard[0] = time.monotonic()
         self._slowest = max(self._slowest, seconds)
 
@@ -107,12 +107,17 @@ class Desk:
         except BaseException as error:
             self._error = error
             if not self._left.wait(_GRACE) and not self._closed.is_set():  # the main thread is deep in an item
-                self._leave(self._task.rescue(error))
+                self._leave(self._rescued(error))
+
+    def _rescued(self, error: BaseException) -> BaseException:
+        try:
+            return self._task.rescue(error)
+        except BaseException as worse:  # nothing more can be saved, and the job has to end all the same
+            return worse
 
     def _work(self) -> None:
         pause, looked, tended = _SHORTEST_PAUSE, time.monotonic(), time.monotonic()
-        for rank in range(1, len(self._names)):
-            self._hand_out(rank)
+        self._hand_out_to_all()
         while not self._closed.is_set():
             busy = self._take_own() + self._listen()
             with self._lock:
@@ -132,7 +137,10 @@ class Desk:
     def _take_own(self) -> int:
         n = 0
         while not self._own.empty():
-            self._take(*self._own.get())
+            done, results, gave_back = self._own.get()
+            if gave_back:
+                self._hand_out_to_all()
+            self._take(done, results)
             n += 1
         return n
 
@@ -162,10 +170,14 @@ class Desk:
         with self._lock:
             done = self._schedule.hand_in(rank, report.seconds, report.undone)
         self._hand_out(rank)
-        if report.undone is not None:  # others may have time for what this rank has not
-            for other in range(1, len(self._names)):
-                self._hand_out(other)
+        if report.undone is not None:
+            self._hand_out_to_all()
         self._take(done, report.results)
+
+    def _hand_out_to_all(self) -> None:
+        """At the start, and when a rank gave items back: the others may have time for them, and wait empty-handed."""
+        for rank in range(1, len(self._names)):
+            self._hand_out(rank)
 
     def _hand_out(self, rank: int) -> None:
         """Give a rank what it has room for."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,13 +15,14 @@ from typing import Any, TypeVar
 from landscape.errors import InputError, RunError
 from landscape.executors.desk import Desk, Report
 from landscape.executors.executor import Executor, Share, Task, in_a_line, usable_cores
-from landscape.executors.trouble import Trouble, attempt, packed, trace_of
+from landscape.executors.trouble import Trouble, attempt, packed, trace_for_people, trace_of
 
 __all__ = ["Ranks"]
 
 Result = TypeVar("Result")
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002  # seconds between looks for a message; a rank that blocks in MPI burns a core
+_DYING = 5.0  # seconds that a launcher may take to end a process after its word
 _HEARING = 8.0  # seconds that rank 0 has to end the job after a rank told it of an error
 
 
@@ -54,6 +57,7 @@ class Ranks(Executor):
         local.Free()
         self._name = f"rank {self.rank} on {socket.gethostname()}"
         self._agreed: BaseException | None = None  # an error that every rank raises
+        self._leaving = threading.Lock()  # never let go of: one thread ends the job, the others wait for the end
 
     # --- the task ---
 
@@ -192,12 +196,15 @@ class Ranks(Executor):
 
     def leave(self, error: BaseException) -> None:
         """See `Executor.leave`."""
-        trace = getattr(error, "trace", "")
-        if not (self.is_root or isinstance(error, KeyboardInterrupt)):
-            trace = trace_of(error)
-        place = "" if self.is_root else f"{self._name}: "
-        print(*([trace] if trace else []), f"landscape: {place}{in_a_line(error)}", sep="\n", file=sys.stderr, flush=True)
-        self._comm.Abort(130 if isinstance(error, KeyboardInterrupt) else 1)
+        trace, place = trace_for_people(error), "" if self.is_root else f"{self._name}: "
+        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+        self._leaving.acquire()
+        try:
+            print(*([trace] if trace else []), f"landscape: {place}{in_a_line(error)}", sep="\n", file=sys.stderr, flush=True)
+            self._comm.Abort(code)
+            time.sleep(_DYING)  # some MPIs only send word to the launcher, and return
+        finally:
+            os._exit(code)  # before anybody says the same again
 
 
 def _computed(

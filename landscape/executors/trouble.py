@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from landscape.errors import LandscapeError, MissingFileError
+from landscape.errors import InputError, LandscapeError, MissingFileError, RankError
 from landscape.executors.executor import in_a_line
 
-__all__ = ["Trouble", "attempt", "packed", "trace_of"]
+__all__ = ["Trouble", "attempt", "packed", "trace_for_people", "trace_of"]
 
 Result = TypeVar("Result")
 
@@ -63,3 +63,12 @@ def trace_of(error: BaseException) -> str:
     """An error's traceback; of one that only says where another happened, that other's."""
     origin = error.__cause__ if isinstance(error, LandscapeError) and error.__cause__ is not None else error
     return "".join(traceback.format_exception(origin)).rstrip()
+
+
+def trace_for_people(error: BaseException) -> str:
+    """The traceback of what went wrong in the user's code or ours; empty where the error's own words say it all."""
+    if isinstance(error, RankError):
+        return error.trace
+    if isinstance(error, KeyboardInterrupt | InputError) or (isinstance(error, LandscapeError) and error.__cause__ is None):
+        return ""
+    return trace_of(error)
