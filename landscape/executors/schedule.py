@@ -88,15 +88,20 @@ class Schedule:
 
     def size(self) -> int:
         """How many items the next hand-out has."""
-        mean = self._seconds / self._n_done if self._n_done else self._expected
-        shortest = max(_LATENCY, _SERVICE / _SERVING * self._n_ranks)
-        wanted = math.ceil(shortest / mean) if mean > 0 else 1
-        return max(1, min(wanted, self.n_left // (_ROUNDS * self._n_ranks)))
+        mean = self._mean()
+        if mean <= 0:
+            return 1
+        served = _SERVICE * self._n_ranks  # seconds in which rank 0 serves each rank once: shorter hand-outs only make a queue
+        wanted = math.ceil(max(_LATENCY, served / _SERVING) / mean)
+        at_least = min(math.ceil(served / mean), self.n_left // self._n_ranks)
+        return max(1, min(wanted, max(at_least, self.n_left // (_ROUNDS * self._n_ranks))))
+
+    def _mean(self) -> float:
+        return self._seconds / self._n_done if self._n_done else self._expected
 
     def _worth_hiding(self) -> bool:
         size = self.size()
-        mean = self._seconds / self._n_done if self._n_done else self._expected
-        return size * mean < _WORTH_HIDING * _LATENCY and self.n_left >= _TAIL * size * self._n_ranks
+        return size * self._mean() < _WORTH_HIDING * _LATENCY and self.n_left >= _TAIL * size * self._n_ranks
 
     def _pop(self) -> int:
         if self._returned:

@@ -1,0 +1,194 @@
+"""Measures what results/scaling holds, part by part, and draws its figure from the parts that are there.
+
+    scripts/scaling answers       how long a rank waits for rank 0's answer, by three ways of answering
+    scripts/scaling sleeping      2, 4 and 8 real ranks that sleep, beside the static split and the original's lock-step
+    scripts/scaling simulation    the same schedule to 10,000 ranks, event by event
+    scripts/scaling network       a real network on 1 and on 2 ranks of one thread each
+    scripts/scaling figure        figure.png from the JSON files
+
+Without a part: all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+import landscape
+from landscape.atomic import replacing
+from landscape.benchmark import answering, simulation, sleeping
+from landscape.benchmark.report import environment_of
+from landscape.errors import LandscapeError, nearest
+from landscape.executors import Schedule
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "scaling"
+PATTERNS = {"schedule": simulation.simulate, "split": simulation.split, "lock-step": simulation.lock_step}
+SIDES = {10: 51, 100: 101, 1000: 251, 10_000: 1001}  # ranks -> points along each axis, about what so many ranks are started for
+BIN = Path(sys.executable).parent
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure the parts asked for; the exit code is that of the landscape command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for JSON and figure (default: results/scaling)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of the network (default: 5)")
+    parser.add_argument("--items", type=int, default=800, help="items of the sleeping ranks (default: 800)")
+    options = parser.parse_args(words)
+    unknown = next((part for part in options.parts if part not in PARTS), None)
+    if unknown is not None:
+        parser.error(f'no part "{unknown}": {nearest(unknown, PARTS)}')
+    options.out.mkdir(parents=True, exist_ok=True)
+    for part in options.parts or PARTS:
+        began = time.perf_counter()
+        environment = environment_of(torch.device("cpu"))
+        try:
+            found = PARTS[part](options)
+        except LandscapeError as error:
+            print(f"landscape: {part}: {error}", file=sys.stderr)
+            return error.exit_code
+        if found is not None:
+            report = {"part": part, "seconds": time.perf_counter() - began, "environment": environment, **found}
+            with replacing(options.out / f"{part}.json") as path:
+                path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        print(f"landscape: {part}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    return 0
+
+
+def _answers(options: argparse.Namespace) -> dict[str, Any]:
+    ways, loads = ("thread", "between", "counter"), ("large", "small")
+    return {"milliseconds": {way: {load: answering.run(way, load) for load in loads} for way in ways}}
+
+
+def _sleeping(options: argparse.Namespace) -> dict[str, Any]:
+    """Every pattern with the same costs; each is held against a free queue with the seconds that its items really took."""
+    costs, found = simulation.log_normal(options.items, mean=0.05), []
+    for n_ranks in (2, 4, 8):
+        for pattern, simulated in PATTERNS.items():
+            real = sleeping.run(costs, n_ranks, pattern)
+            took = np.array(real["costs"])
+            best = simulation.zero_cost(took, n_ranks).makespan
+            found.append(
+                {
+                    "n_ranks": n_ranks, "pattern": pattern, "seconds": real["makespan"], "simulated": simulated(took, n_ranks).makespan,
+                    "zero_cost": best, "ideal": simulation.ideal(took, n_ranks), "of_zero_cost": best / real["makespan"],
+                    "efficiency": float(took.sum()) / n_ranks / real["makespan"], "n_items": real["n_items"],
+                }
+            )  # fmt: skip
+    even = sleeping.run(np.full(options.items, 0.05), 4, "schedule")["n_items"]
+    return {"items": options.items, "mean_cost": 0.05, "sigma": 1.0, "runs": found, "even_costs_n_items": even}
+
+
+def _simulation(options: argparse.Namespace) -> dict[str, Any]:
+    found = []
+    for n_ranks, side in SIDES.items():
+        for mean in (0.01, 0.1, 1.0, 10.0):
+            costs = simulation.log_normal(side * side, mean)
+            ours, best = simulation.simulate(costs, n_ranks), simulation.zero_cost(costs, n_ranks)
+            others = {
+                name: simulated(costs, n_ranks).efficiency(costs) for name, simulated in PATTERNS.items() if name != "schedule"
+            }
+            found.append(
+                {
+                    "n_ranks": n_ranks, "points": side * side, "mean_cost": mean, "hand_out": Schedule(side * side, n_ranks, mean).size(),
+                    "seconds": ours.makespan, "of_zero_cost": best.makespan / ours.makespan, "efficiency": ours.efficiency(costs),
+                    "of_ideal": simulation.ideal(costs, n_ranks) / ours.makespan, "zero_cost_efficiency": best.efficiency(costs),
+                    **{f"{name}_efficiency": value for name, value in others.items()},
+                }
+            )  # fmt: skip
+    answers = simulation.Answers()
+    return {"delay": answers.delay, "service": answers.service, "sigma": 1.0, "runs": found}
+
+
+def _network(options: argparse.Namespace) -> dict[str, Any]:
+    """One rank, two ranks, and two processes that know nothing of each other, in turns: the last is what the machine allows."""
+    with TemporaryDirectory() as folder:
+        start = [str(BIN / "landscape"), "train", "digits-resnet26", "--epochs", "1", "--out", folder, "--quiet"]
+        subprocess.run(start, check=True, capture_output=True)
+        checkpoint = str(Path(folder) / "epoch_001.pt")
+        turns = [
+            {"one": _sweep(folder, checkpoint, 1), "two": _sweep(folder, checkpoint, 2), "apart": _apart(folder, checkpoint)}
+            for _ in range(options.rounds)
+        ]
+        rates = {name: [turn[name]["points_per_second"] for turn in turns] for name in ("one", "two", "apart")}
+        typical = {name: float(np.median(values)) for name, values in rates.items()}
+        run = turns[-1]["two"]
+    return {
+        "problem": "digits-resnet26, 9 × 9 points, eager, one thread a rank", "points_per_second": rates,
+        "speed_up": typical["two"] / typical["one"], "speed_up_of_two_apart": typical["apart"] / typical["one"],
+        "last_run": {name: run[name] for name in run if name.startswith(("rank_", "share_", "parallel_"))},
+    }  # fmt: skip
+
+
+def _command(folder: str, checkpoint: str, name: str) -> list[str]:
+    words = f"digits-resnet26 {checkpoint} --x -1:1:9 --y -1:1:9 --threads 1 --engine eager --quiet --overwrite"
+    return [str(BIN / "landscape"), "surface", *words.split(), "-o", str(Path(folder) / f"{name}.h5")]
+
+
+def _sweep(folder: str, checkpoint: str, n_ranks: int) -> dict[str, Any]:
+    launcher = [str(BIN / "mpiexec"), "-n", str(n_ranks)] if n_ranks > 1 else []
+    subprocess.run([*launcher, *_command(folder, checkpoint, "s")], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return dict(landscape.read(Path(folder) / "s.h5").runs[-1])
+
+
+def _apart(folder: str, checkpoint: str) -> dict[str, Any]:
+    """Two processes at once, each with all the points; what they do together in a second."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    jobs = [subprocess.Popen(_command(folder, checkpoint, name), env=environment) for name in ("a", "b")]
+    if any(job.wait() for job in jobs):
+        raise LandscapeError("a process failed")
+    rates = [landscape.read(Path(folder) / f"{name}.h5").runs[-1]["points_per_second"] for name in ("a", "b")]
+    return {"points_per_second": sum(rates)}
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    parts = {name: json.loads((options.out / f"{name}.json").read_text("utf-8")) for name in ("sleeping", "simulation")}
+    words = {"schedule": "handed out as ranks ask", "split": "every n-th point", "lock-step": "lock-step"}
+    for number, (pattern, word) in enumerate(words.items()):
+        runs = [run for run in parts["sleeping"]["runs"] if run["pattern"] == pattern]
+        ranks = [run["n_ranks"] for run in runs]
+        left.plot(ranks, [run["efficiency"] for run in runs], "o-", color=f"C{number}", label=word)
+        left.plot(ranks, [run["ideal"] / run["simulated"] for run in runs], "x", color=f"C{number}")
+        name = "efficiency" if pattern == "schedule" else f"{pattern}_efficiency"
+        runs = [run for run in parts["simulation"]["runs"] if run["mean_cost"] == 1.0]
+        right.plot([run["n_ranks"] for run in runs], [run[name] for run in runs], "o-", color=f"C{number}", label=word)
+    right.plot(
+        [run["n_ranks"] for run in runs], [run["zero_cost_efficiency"] for run in runs], "k:", label="a queue that costs nothing"
+    )
+    left.set(title="real ranks that sleep (× simulated)", xscale="log", xticks=ranks, xticklabels=ranks)
+    left.minorticks_off()
+    right.set(title="simulated, points of 1 s in the mean", xscale="log")
+    for axes in (left, right):
+        axes.set(xlabel="ranks", ylabel="share of the ranks' time spent on points", ylim=(0, 1.05))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower left")
+    figure.suptitle("Costs of the points: log-normal, σ = 1", fontsize=10)
+    with replacing(options.out / "figure.png") as path:
+        figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
+    "answers": _answers,
+    "sleeping": _sleeping,
+    "simulation": _simulation,
+    "network": _network,
+    "figure": _figure,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
