@@ -146,3 +146,46 @@ def check_tidy(folder: Path, *files: str) -> None:
     for name in files:
         store.read(folder / name)
         h5py.File(folder / name, "r+").close()
+
+
+# A sweep on every rank, with the command line at hand. `now` holds the indices that are being measured, so that what a loss does
+# can depend on where it is; `deep` is one long call into torch, which neither a signal nor an error interrupts.
+SWEEP = """
+import os, random, sys, time
+import torch
+import cases
+import landscape
+from landscape.cli.main import main
+from landscape.store import Recorder
+from landscape.sweep import measuring
+
+rank = int(os.environ.get("PMI_RANK", "0"))
+now = []
+block, record = measuring.Measuring.block, Recorder.record
+
+def marked(self, indices):
+    now[:] = indices
+    try:
+        return block(self, indices)
+    finally:
+        now.clear()
+
+measuring.Measuring.block = marked
+Recorder.record = lambda self, points: record(self, points, 0.005)  # so that a test need not wait for the disk
+
+def deep():
+    open(f"deep{rank}", "w").close()
+    torch.linalg.matrix_power(torch.eye(3000), 2**60)
+    open(f"out{rank}", "w").close()
+
+def make():  # the loss is a sum of the two weights, and does what the program's `act` does
+    def loss(a, b):
+        if now:
+            act()
+        return a + b
+    return cases.coordinates(loss)[0]
+
+def line(*words, n=41):
+    return main(["line", "__main__:make", "a.pt", "--x", f"-1:1:{n}", "--normalize", "none", "--ignore", "none",
+                 "--threads", "1", "--engine", "eager", "-o", "l.h5", *words])
+"""
