@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -144,12 +145,17 @@ def _hold(figure: Sheet) -> None:
 @contextmanager
 def _told(target: Path) -> Iterator[None]:
     """What goes wrong within ffmpeg, in one line."""
+    logger = logging.getLogger("matplotlib.animation")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it would print the same over many lines
     try:
         yield
     except (subprocess.CalledProcessError, BrokenPipeError) as error:
-        said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip().splitlines()
+        said = str(getattr(error, "stderr", None) or "").strip().splitlines()
         why = said[-1] if said else "it ended before the film did"
         raise RunError(f"{target}: ffmpeg could not write it ({why}); name a .gif, which needs no ffmpeg") from error
+    finally:
+        logger.setLevel(level)
 
 
 def _writer(target: Path, fps: float) -> Any:
@@ -173,7 +179,7 @@ class _GifWriter(PillowWriter):
             strip.paste(frame, (0, number * frame.height))
         palette = strip.quantize(_N_COLOURS, kmeans=2)
         colours = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
-        colours[colours.astype(int).sum(axis=1).argmax()] = 255  # white is to be white, not the mean of all that is nearly so
+        colours[(colours > 247).all(axis=1)] = 255  # white is to be white, not the mean of all that is nearly so
         palette.putpalette(colours.tobytes())
         paletted = [frame.quantize(palette=palette, dither=0) for frame in frames]  # dithering would shimmer, and not compress
         duration = round(1000 / self.fps)

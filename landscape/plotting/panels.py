@@ -245,4 +245,6 @@ def colour_bar(figure: Sheet, axes: Sequence[Axes], scale: Scale, metric: Metric
         ticks = contour_levels(scale, fewest=3, most=8).tolist()
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
     bar.minorticks_off()
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)  # as 256 outlines it would show seams
     bar.outline.set_linewidth(0.4 * figure.style.strokes)

@@ -108,7 +108,9 @@ def panels_with_scale(
 def relief_sheet(panels: Sequence[Panel], scale: Scale, style: Style, n_axes: int) -> tuple[Sheet, list[Axes3D]]:
     """A figure with `n_axes` empty axes in three dimensions and all that stands around them: colour bar, legend, notes."""
     with style.settings():
-        figure, all_axes = sheet(n_axes, style, height=2.9, projection="3d")
+        figure, all_axes = sheet(
+            n_axes, style, height=2.9 if n_axes <= 2 else 3.3, projection="3d"
+        )  # labels do not shrink with the box
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
         draw_legend(figure, legend_areas(present, scale.clip, top=_PLATEAU, hatched=False))

@@ -62,7 +62,7 @@ class Style:
 
 STYLES = {
     "paper": Style("paper", 8, 7, 6.5, 3.3, 6.8, None, titles=False, notes=False, dots_per_inch=300),
-    "slides": Style("slides", 18, 16, 14, 13.333, 0, (13.333, 7.5), titles=True, notes=False, dots_per_inch=144),
+    "slides": Style("slides", 18, 16, 14, 40 / 3, 0, (40 / 3, 7.5), titles=True, notes=False, dots_per_inch=144),
     "notebook": Style("notebook", 8, 7, 6.5, 3.3, 0, None, titles=True, notes=True, dots_per_inch=300),
 }
 

@@ -93,3 +93,24 @@ def test_each_point_lies_inside_its_own_cell(axis: list[float]) -> None:
     assert len(edges) == len(axis) + 1
     for point, one, other in zip(axis, edges, edges[1:], strict=False):
         assert min(one, other) < point < max(one, other)
+
+
+def test_an_offset_makes_room_for_zero_and_is_undone_exactly_enough() -> None:
+    values = np.array([0.0, 1e-6, 0.5, 30.0, -0.05])
+    scale = shared_scale([values], log=True, clip=40.0, offset=0.1)
+    assert scale.height(np.array(0.9)) == 0.0
+    # 10^(log10 v) is v to some units in the last place of log10(v), which is below 2: 1e-15 relative of v + 0.1.
+    assert scale.value(scale.height(values)) == pytest.approx(values, abs=1e-13)
+    layer = sort_values(np.array([0.0, -0.05, -0.1, -2.0]), np.ones(4, bool), log=True, clip=None, offset=0.1)
+    assert layer.not_positive.tolist() == [False, False, True, True]
+    levels = contour_levels(Scale(0.0005, 700.0, log=True, offset=0.1))
+    assert levels.tolist() == [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
+    assert scale.words == "log(value + 0.1) scale"
+
+
+@pytest.mark.parametrize(
+    ("offset", "log", "words"), [(0.1, False, "is for a logarithmic scale"), (-1.0, True, "is none"), (np.nan, True, "is none")]
+)
+def test_an_offset_that_is_none_is_refused(offset: float, log: bool, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        shared_scale([np.array([1.0, 2.0])], log=log, offset=offset)
