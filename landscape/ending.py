@@ -6,13 +6,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 __all__ = ["ended_gently", "rescued_by"]
 
 _PATIENCE = 2.0  # seconds in which the main thread may react by itself; schedulers kill after some tens, people after fewer
-_rescues: list[Callable[[], None]] = []
+_rescues: list[tuple[Callable[[], None], Callable[[], None]]] = []
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def ended_gently() -> Iterator[None]:
     """SIGTERM ends what runs inside as Ctrl-C does: with `KeyboardInterrupt` on the main thread.
 
     Python raises it between two of its own steps, which may be long in coming: one call into torch may compute for minutes. A
-    thread hears of the signal at once, and where the main thread does not react, it calls the innermost of `rescued_by`.
+    thread hears of the signal at once: it saves what the innermost `rescued_by` says, and where the main thread does not react, ends.
     """
     if threading.current_thread() is not threading.main_thread():  # only there are signals handled
         yield
@@ -52,16 +52,26 @@ def ended_gently() -> Iterator[None]:
 
 
 @contextmanager
-def rescued_by(rescue: Callable[[], None]) -> Iterator[None]:
-    """Name what saves the work done inside when a signal comes that the main thread does not react to; it runs on another thread."""
-    _rescues.append(rescue)
+def rescued_by(save: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
+    """Name what to do about a signal, on another thread, while the main one is inside.
+
+    Args:
+        save: brings the work done so far to safety; called at once, as some launchers kill a second after their SIGTERM.
+        end: ends the process; called when the main thread does not.
+    """
+    _rescues.append((save, end))
     try:
         yield
     finally:
-        _rescues.remove(rescue)
+        _rescues.remove((save, end))
 
 
 def _watch(hearing: socket.socket, numbers: list[signal.Signals], reacted: threading.Event) -> None:
     while heard := hearing.recv(1):
-        if heard[0] in numbers and not reacted.wait(_PATIENCE) and _rescues:
-            _rescues[-1]()
+        if heard[0] not in numbers:
+            continue
+        with suppress(Exception):  # what cannot be saved must not keep the process from ending
+            if _rescues:
+                _rescues[-1][0]()
+        if not reacted.wait(_PATIENCE) and _rescues:
+            _rescues[-1][1]()

@@ -156,11 +156,7 @@ class _Sweep:
         started = time.perf_counter()
         self._bench.objective.stopwatch.reset()
         try:
-            with (
-                rescued_by(lambda: self._executor.leave(self._rescued(KeyboardInterrupt())))
-                if self._executor.is_root
-                else nullcontext()
-            ):
+            with rescued_by(self._tend, self._end) if self._executor.is_root else nullcontext():
                 share = self._executor.share_out(task)
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
@@ -241,6 +237,10 @@ class _Sweep:
         self._progress.close()
         self._record.flush()
         return self._with_a_word(error, self._record.surface)
+
+    def _end(self) -> None:
+        """End the job after a signal that the main thread does not react to."""
+        self._executor.leave(self._rescued(KeyboardInterrupt()))
 
     def _with_a_word(self, error: BaseException, surface: Surface) -> BaseException:
         if isinstance(error, KeyboardInterrupt):
