@@ -1,4 +1,4 @@
-"""The command that writes the interactive page: view."""
+"""The command that shows the interactive page: view."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from landscape.atomic import check_target
 from landscape.cli.command import Command, add_output, beside, check_distinct, names_of
+from landscape.errors import InputError
 
 __all__ = ["COMMANDS"]
 
@@ -14,23 +15,53 @@ __all__ = ["COMMANDS"]
 def _fill_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE.h5", nargs="+", help="surface files")
     add_output(parser, "VIEWER.html", "the page (default: the first file's name with .html)", required=False)
+    parser.add_argument(
+        "--cdn", action="store_true", help="a small page, for which the browser fetches plotly.js from a public network"
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it",
+    )
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="with --live, the port (default: a free one)")
 
 
 def _view(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
 
+    if options.live:
+        return _follow(options)
+    if options.port:
+        raise InputError("--port is for --live; a page in a file needs none")
     out = Path(options.out or beside(options.files[0], ".html"))
     check_distinct(out, *options.files)
     check_target(out, options.overwrite)
-    print(plotting.write_page([landscape.read(file) for file in options.files], out, names_of(options.files)))
+    surfaces = [landscape.read(file) for file in options.files]
+    print(plotting.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
+    return 0
+
+
+def _follow(options: argparse.Namespace) -> int:
+    import landscape
+    from landscape.plotting.viewer import Follower, follow
+
+    if options.out or options.cdn or options.overwrite:
+        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
+    if not 0 <= options.port <= 65535:
+        raise InputError(f"--port is {options.port}; a port is a number from 1 to 65535")
+    follower = Follower(lambda: [landscape.read(file) for file in options.files], names_of(options.files))
+    try:
+        follow(follower, lambda address: print(address, flush=True), options.port)
+    except KeyboardInterrupt:  # the way it is meant to end
+        return 0
     return 0
 
 
 COMMANDS = (
     Command(
         "view",
-        "write surface files as one interactive page that needs no network",
+        "write surface files as one interactive page that needs no network, or follow them while they are computed",
         "landscape view net.h5 other.h5 -o pair.html",
         _fill_view,
         _view,

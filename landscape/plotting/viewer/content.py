@@ -17,13 +17,20 @@ from landscape.plotting.caveats import (
     describe_resolution,
     is_approximate,
 )
+from landscape.plotting.viewer.packing import Packer
 from landscape.surface import Point, Surface
 
 __all__ = ["content", "embed", "holes"]
 
+# Perceptually uniform, and safe for colour-blind readers; the first is what a page opens with.
+COLOUR_MAPS = ("viridis", "cividis", "plasma", "inferno", "magma")
+_STOPS = 33
+
 
 def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any]:
     """`surfaces` as a mapping of lists, numbers and texts: the metrics offered, then the planes and the lines in their order.
+
+    Arrays stand in `numbers`, one text made by a `Packer`; where an array belongs, its reference is.
 
     Raises:
         InputError: when no metric is in all surfaces.
@@ -34,14 +41,24 @@ def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any
         raise InputError(f"these surfaces have no metric in common ({held}); show them on pages of their own")
     wanted = surfaces[0].metric().key
     metrics = [surfaces[0].metrics[key] for key in keys]
+    packer = Packer()
+    pairs = list(zip(surfaces, titles, strict=True))
     return {
         "metrics": [
-            {"key": metric.key, "split": metric.split, "label": f"{metric.split} {metric.name}", "unit": metric.unit}
+            {
+                "key": metric.key,
+                "split": metric.split,
+                "name": metric.name,
+                "label": f"{metric.split} {metric.name}",
+                "unit": metric.unit,
+            }
             for metric in metrics
         ],
         "metric": wanted if wanted in keys else keys[0],
-        "planes": [_plane(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "surface"],
-        "lines": [_line(s, title, keys) for s, title in zip(surfaces, titles, strict=True) if s.kind == "line"],
+        "colours": _colours(),
+        "planes": [_plane(surface, title, keys, packer) for surface, title in pairs if surface.kind == "surface"],
+        "lines": [_line(surface, title, keys, packer) for surface, title in pairs if surface.kind == "line"],
+        "numbers": packer.text(),
     }
 
 
@@ -65,21 +82,26 @@ def holes(surface: Surface, key: str) -> dict[str, int]:
     }
 
 
-def _plane(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
-    return {**_drawn(surface, title, keys), "y_label": surface.axes[1].label}
+def _plane(surface: Surface, title: str, keys: Sequence[str], packer: Packer) -> dict[str, Any]:
+    origins = {key: surface.origin(key) for key in keys}
+    return {
+        **_drawn(surface, title, keys, packer),
+        "y_label": surface.axes[1].label,
+        "origin": {key: value for key, value in origins.items() if np.isfinite(value)},
+    }
 
 
-def _line(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+def _line(surface: Surface, title: str, keys: Sequence[str], packer: Packer) -> dict[str, Any]:
     """A line: `values` holds one row of `nx` for each draw; for several draws the quartiles between them stand beside."""
-    line = {**_drawn(surface, title, keys), "quartiles": {}, "draws": []}
+    line = {**_drawn(surface, title, keys, packer), "quartiles": {}, "draws": []}
     if surface.n_draws > 1:
         parts = _parts(surface, keys)
         line["draws"] = [_text(seed) for seed in surface.axes[1].values.tolist()]
-        line["quartiles"] = {key: _numbers(_quartiles(parts[surface.metrics[key].split], key)) for key in keys}
+        line["quartiles"] = {key: packer.add(_quartiles(parts[surface.metrics[key].split], key)) for key in keys}
     return line
 
 
-def _drawn(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
+def _drawn(surface: Surface, title: str, keys: Sequence[str], packer: Packer) -> dict[str, Any]:
     """What planes and lines have alike: of a split that is not all measured the complete part, on a grid of its own."""
     parts = _parts(surface, keys)
     part_of = {key: parts[surface.metrics[key].split] for key in keys}
@@ -90,10 +112,18 @@ def _drawn(surface: Surface, title: str, keys: Sequence[str]) -> dict[str, Any]:
         "holes": {key: holes(part, key) for key, part in part_of.items()},
         "notes": {key: _notes(surface, part, key) for key, part in part_of.items()},
         "points": [_point(point) for point in surface.points],
-        "values": {key: _rows(_measured(part, key)) for key, part in part_of.items()},
-        "stderr": {key: _rows(part.stderr[key]) for key, part in part_of.items() if key in part.stderr},
-        "examples": {split: _rows(part.examples[split]) for split, part in parts.items() if split in part.examples},
+        "values": {key: packer.add(_rows(_measured(part, key))) for key, part in part_of.items()},
+        "stderr": {key: packer.add(_rows(part.stderr[key])) for key, part in part_of.items() if key in part.stderr},
+        "examples": {split: packer.add(_rows(part.examples[split])) for split, part in parts.items() if split in part.examples},
     }
+
+
+def _colours() -> dict[str, list[str]]:
+    """The colour maps, each as colours at equal steps from its lower to its upper end."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return {name: [to_hex(colormaps[name](stop)) for stop in np.linspace(0, 1, _STOPS)] for name in COLOUR_MAPS}
 
 
 def _parts(surface: Surface, keys: Sequence[str]) -> dict[str, Surface]:
@@ -126,18 +156,9 @@ def _measured(surface: Surface, key: str) -> np.ndarray:
     return np.where(np.asarray(surface.done[key], dtype=bool), surface.values[key], np.nan)
 
 
-def _rows(values: np.ndarray) -> list[list[float | None]]:
+def _rows(values: np.ndarray) -> np.ndarray:
     """The one transpose of the page: `[x, y]` becomes rows of y, as Plotly wants them; `[x]` becomes a single row."""
-    return _numbers(np.atleast_2d(np.asarray(values).T))
-
-
-def _numbers(values: np.ndarray) -> list[list[float | None]]:
-    """Rows of plain numbers with `None` for what is not finite: JSON has no NaN, and a hole is drawn as a hole."""
-    finite = np.isfinite(values)
-    return [
-        [value if good else None for value, good in zip(row, mask, strict=True)]
-        for row, mask in zip(values.tolist(), finite.tolist(), strict=True)
-    ]
+    return np.atleast_2d(np.asarray(values, dtype=np.float64).T)
 
 
 def _quartiles(surface: Surface, key: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from landscape.plotting.viewer.content import holes
 from landscape.surface import Surface
 
-__all__ = ["cards", "escape", "heading"]
+__all__ = ["about", "escape", "heading", "stage"]
 
 Row = tuple[str, Any]
 
@@ -37,29 +37,74 @@ def heading(titles: Sequence[str]) -> str:
     return " ".join(f"<span>{escape(title)}</span>" for title in titles)
 
 
-def cards(surfaces: Sequence[Surface], titles: Sequence[str]) -> str:
-    """The planes' drawings with their panels, then one drawing for all lines with theirs."""
-    planes = [(s, title) for s, title in zip(surfaces, titles, strict=True) if s.kind == "surface"]
-    lines = [(s, title) for s, title in zip(surfaces, titles, strict=True) if s.kind == "line"]
+def stage(surfaces: Sequence[Surface], titles: Sequence[str]) -> str:
+    """Where the scripts draw: for planes a relief and a map each and the two cross-sections they share, for lines one chart."""
+    planes = [(surface, title) for surface, title in zip(surfaces, titles, strict=True) if surface.kind == "surface"]
     parts = []
     if planes:
-        inner = "".join(_card(surface, title, '<div class="plot plane"></div>') for surface, title in planes)
-        parts.append(f'<section class="grid" data-count="{len(planes)}" aria-label="Surfaces">{inner}</section>')
-    if lines:
-        drawing = '<section class="card" aria-label="Lines"><h2>Along the line</h2><div class="plot lines"></div></section>'
-        inner = "".join(_card(surface, title, "") for surface, title in lines)
-        parts.append(f'{drawing}<section class="grid" data-count="{len(lines)}" aria-label="Lines in numbers">{inner}</section>')
+        reliefs = "".join(_relief(surface, title) for surface, title in planes)
+        maps = "".join(_map(surface, title) for surface, title in planes)
+        parts.append(
+            f'<section class="stage" data-count="{len(planes)}" aria-label="Surfaces"><div class="reliefs">{reliefs}</div>'
+            f'<div class="maps">{maps}</div>{_SECTIONS}</section>'
+        )
+    if len(planes) < len(surfaces):
+        parts.append(
+            '<section class="card along" aria-label="Lines"><h2>Along the line</h2><p class="caption" id="along"></p>'
+            '<div class="plot lines" role="img" aria-label="Curves of all lines"></div></section>'
+        )
     return "\n".join(parts)
 
 
-def _card(surface: Surface, title: str, drawing: str) -> str:
-    scale = '<div class="scale" aria-hidden="true"></div>' if drawing else ""
+def about(surfaces: Sequence[Surface], titles: Sequence[str]) -> str:
+    """What each surface is, its numbers, its self-check and how it was made."""
+    return "".join(_card(surface, title) for surface, title in zip(surfaces, titles, strict=True))
+
+
+_SECTIONS = (
+    '<section class="card sections" aria-label="Cross-sections"><header><h2 id="place">Cross-sections</h2>'
+    '<button type="button" id="hold" aria-pressed="false" title="Hold the point where it is; a click on a map does the same">Hold</button></header>'
+    '<div class="scroll" tabindex="0" role="region" aria-label="Values at the point"><table id="readout"></table></div><div class="charts">'
+    '<div class="plot section" data-along="x" role="img" aria-label="Cross-section along x"></div>'
+    '<div class="plot section" data-along="y" role="img" aria-label="Cross-section along y"></div></div></section>'
+)
+
+
+def _relief(surface: Surface, title: str) -> str:
     return (
-        f'<article class="card"><header><h2>{escape(title)}</h2><p class="shape">{escape(_extent(surface))}</p></header>'
-        f'{scale}{drawing}<p class="note" role="status"></p>{_rows(_facts(surface), "facts")}'
+        f'<article class="card relief"><header><h2>{escape(title)}</h2><p class="shape">{escape(_extent(surface))}</p></header>'
+        f'<div class="scale" aria-hidden="true"></div><div class="plot plane" tabindex="0" role="application" '
+        f'aria-label="3-D view of {escape(title)}; arrow keys turn it, plus and minus zoom"></div><p class="note"></p></article>'
+    )
+
+
+def _map(surface: Surface, title: str) -> str:
+    axes = "; ".join(f"{axis.name}: {axis.label}" for axis in surface.axes if axis.label != axis.name)
+    return (
+        f'<article class="card chart"><header><h2>{escape(title)}</h2><p class="axes" title="{escape(axes)}">{escape(axes)}</p></header>'
+        f'<div class="frame"><div class="plot map" tabindex="0" role="application" '
+        f'aria-label="Contour map of {escape(title)}; arrow keys move the point, Enter holds it"></div></div></article>'
+    )
+
+
+def _card(surface: Surface, title: str) -> str:
+    note = '<p class="note"></p>' if surface.kind == "line" else ""
+    return (
+        f'<article class="card facts-of"><header><h2>{escape(title)}</h2><p class="shape">{escape(_extent(surface))}</p></header>'
+        f"{note}{_rows(_facts(surface), 'facts')}{_again(surface)}"
         f"{_details('Self-check', [_rows(_words(surface.checks), 'small')] if surface.checks else [])}"
         f"{_details('How it was made', _provenance(surface))}</article>\n"
     )
+
+
+def _again(surface: Surface) -> str:
+    """The command that makes the surface again: the first run's, which later ones only went on with."""
+    command = next((str(run["command"]) for run in surface.runs if run.get("command")), "")
+    return f'<div class="again"><h3>To make it again</h3>{_code(command)}</div>' if command else ""
+
+
+def _code(text: str) -> str:
+    return f'<div class="code"><pre tabindex="0"><code>{escape(text)}</code></pre><button type="button" class="copy">Copy</button></div>'
 
 
 def _extent(surface: Surface) -> str:
@@ -105,9 +150,12 @@ def _provenance(surface: Surface) -> list[str]:
     """The runs with their commands, then everything the file says of itself, its axes and its data."""
     parts = []
     for number, run in enumerate(surface.runs, start=1):
-        command = f"<pre><code>{escape(run['command'])}</code></pre>" if "command" in run else ""
+        command = _code(str(run["command"])) if "command" in run else ""
         rest = {key: value for key, value in run.items() if key != "command"}
         parts.append(f"<h3>Run {number}</h3>{command}{_rows(_words(rest), 'small')}")
+    if surface.points:
+        rows = [(f"{p.name} at ({', '.join(f'{c:g}' for c in p.coordinates)})", _values(p.values)) for p in surface.points]
+        parts.append(f"<h3>Models in it</h3>{_rows(rows, 'small')}")
     if surface.attributes:
         parts.append(f"<h3>Surface</h3>{_rows(_words(surface.attributes), 'small')}")
     for axis in surface.axes:
@@ -116,6 +164,10 @@ def _provenance(surface: Surface) -> list[str]:
     for split, attributes in surface.data.items():
         parts.append(f"<h3>Data, {escape(split)}</h3>{_rows(_words(attributes), 'small')}")
     return parts
+
+
+def _values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value:.6g}" for key, value in values.items())
 
 
 def _words(attributes: Mapping[str, Any]) -> list[Row]:

@@ -1,8 +1,5 @@
 // From measured values to what is drawn: linear or logarithmic, clipped or not, and the colours. Nothing here changes the data.
 
-const data = JSON.parse(document.getElementById('data').textContent);
-const surfaces = [...data.planes, ...data.lines];
-
 // Plotly reads some HTML in its labels; names from a file are plain text.
 const plain = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
@@ -13,11 +10,6 @@ const short = (value) => {
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(1).replace('.0e', 'e').replace('e+', 'e') : String(Number(value.toPrecision(3)));
 };
-
-const metricOf = (key) => data.metrics.find((metric) => metric.key === key);
-const gridOf = (surface, key) => surface.grids[metricOf(key).split]; // the splits of a run that ended early may lie on different ones
-const titleOf = (metric) => (metric.unit ? `${metric.label} (${metric.unit})` : metric.label);
-const finiteOf = (surface, key) => surface.values[key].flat().filter((value) => value !== null);
 
 // A coordinate as a person would write it: the last digits of a float64 step such as 0.40000000000000013 say nothing about the place.
 const place = (coordinate) => String(Number(coordinate.toPrecision(12)));
@@ -81,7 +73,8 @@ function isClipped(planes, key, how) {
 // The colours of a range; clipped values lie above it, in grey, so that a flat top is never taken for a measured one.
 function colouring(range, flat) {
   const share = flat ? 0.96 : 1;
-  const colorscale = data.colours.map((stop, i) => [(share * i) / (data.colours.length - 1), stop]);
+  const stops = data.colours[view.colours];
+  const colorscale = stops.map((stop, i) => [(share * i) / (stops.length - 1), stop]);
   if (flat) colorscale.push([share + 0.005, colour('clipped')], [1, colour('clipped')]);
   return { ...(range ?? { low: 0, high: 1 }), share, colorscale };
 }
@@ -113,6 +106,9 @@ function decades(low, high, most) {
   return found;
 }
 
+// The height that the uppermost colour stands for: a little above the highest where grey is needed for what is clipped.
+const topOf = ({ low, high, share }) => (high > low ? low + (high - low) / share : low + 1);
+
 // Round numbers between two ends, as [where, label], about `most` of them: decades, or parts of them,
 // on a logarithmic scale; 1, 2 or 5 times a power of ten on a linear one.
 function ticks({ low, high }, log, most) {
@@ -143,7 +139,7 @@ function drawScale(element, key, range, how, flat) {
   };
   const bar = made('div', 'bar');
   const strip = made('div', 'ticks');
-  bar.style.background = `linear-gradient(to right, ${data.colours.join(', ')})`;
+  bar.style.background = `linear-gradient(to right, ${data.colours[view.colours].join(', ')})`;
   element.replaceChildren(made('span', 'title', titleOf(metricOf(key))), bar, strip);
   for (const [at, label] of range ? fitting(range, how.log, strip.clientWidth) : []) {
     const tick = made('span', '', label);

@@ -1,4 +1,4 @@
-// The 3-D drawings: one Plotly graph for each plane, their cameras linked.
+// The 3-D drawings: one Plotly graph for each plane, their cameras linked, the point and its two cross-sections drawn on each.
 
 const planeGraphs = [...document.querySelectorAll('.plane')];
 const copied = (some) => JSON.parse(JSON.stringify(some));
@@ -6,11 +6,11 @@ const copied = (some) => JSON.parse(JSON.stringify(some));
 // Where the eye starts: farther away where a plane has little width or height, so that its axes stay in the picture.
 function home() {
   const box = planeGraphs[0]?.getBoundingClientRect() ?? { width: 1300, height: 1000 };
-  const far = Math.min(1.8, Math.max(1, (1.3 * box.height) / box.width, 400 / box.height));
-  return { eye: { x: 1.05 * far, y: -1.33 * far, z: 0.8 * far }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.17 } };
+  const far = Math.min(1.8, Math.max(0.92, (1.35 * box.height) / box.width));
+  return { eye: { x: 1.05 * far, y: -1.33 * far, z: 0.8 * far }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.13 } };
 }
 
-let camera = home();
+let camera = null; // the one of all
 
 // What hovering over a measured value says: every digit of it, its error, its examples, and the accuracy where that is held.
 function described(surface, key, row, column, value) {
@@ -43,7 +43,7 @@ const marksOf = (surface, key, how) => surface.points.filter((point) => drawn(po
 function flags(plane, key, how) {
   return marksOf(plane, key, how).map((point) => ({
     x: point.coordinates[0], y: point.coordinates[1], z: height(drawn(point.values[key], how), how), text: plain(shortened(point.name, 28)),
-    ax: 0, ay: -34, arrowcolor: colour('mark'), arrowwidth: 1.2, arrowhead: 0, standoff: 3, bgcolor: colour('card'), bordercolor: colour('rule'),
+    ax: 58, ay: -44, arrowcolor: colour('mark'), arrowwidth: 1.2, arrowhead: 0, standoff: 3, bgcolor: colour('card'), bordercolor: colour('rule'),
     borderpad: 3, opacity: 0.92, font: { color: colour('ink'), size: 11.5 },
   }));
 }
@@ -51,11 +51,13 @@ function flags(plane, key, how) {
 function planeTraces(plane, key, how, paint) {
   const measured = plane.values[key];
   const { x, y } = gridOf(plane, key);
-  const z = measured.map((row) => row.map((value) => drawn(value, how)));
+  const z = measured.map((row) => row.map((value) => height(drawn(value, how), how)));
   const tones = measured.map((row) => row.map((value) => tone(value, how, paint)));
   const texts = measured.map((row, j) => row.map((value, i) => (z[j][i] === null ? ''
     : [...described(plane, key, j, i, value), `x ${place(x[i])}`, `y ${place(y[j])}`].join('<br>'))));
   const colours = { cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false };
+  const { edge, lowest } = featuresOf(plane, key);
+  const rim = lifted(plane.origin[key] + BASIN, how, paint);
   const dots = lonely(z);
   const marks = marksOf(plane, key, how);
   return [
@@ -71,13 +73,47 @@ function planeTraces(plane, key, how, paint) {
     },
     {
       type: 'scatter3d', mode: 'markers', x: marks.map((point) => point.coordinates[0]), y: marks.map((point) => point.coordinates[1]),
-      z: marks.map((point) => drawn(point.values[key], how)), showlegend: false,
+      z: marks.map((point) => height(drawn(point.values[key], how), how)), showlegend: false,
       hovertext: marks.map((point) => [`<b>${plain(shortened(point.name, 80))}</b>`, `${plain(metricOf(key).label)} ${point.values[key]}, its own`,
         `x ${place(point.coordinates[0])}`, `y ${place(point.coordinates[1])}`].join('<br>')),
       hoverinfo: 'text',
       marker: { size: 5, color: colour('mark'), symbol: 'diamond', line: { color: colour('card'), width: 1 } },
     },
+    { ...crossTrace(plane, key, how, paint) },
+    {
+      type: 'scatter3d', mode: 'lines', x: polyline(edge, 0), y: polyline(edge, 1), z: edge.flatMap(() => [rim, rim, null]),
+      line: { color: '#ffffff', width: 5 }, hoverinfo: 'skip', showlegend: false, visible: edge.length > 0 && drawn(plane.origin[key] + BASIN, how) === plane.origin[key] + BASIN,
+    },
+    {
+      type: 'scatter3d', mode: 'markers', x: lowest ? [lowest.x] : [], y: lowest ? [lowest.y] : [], z: lowest ? [height(drawn(lowest.value, how), how)] : [],
+      marker: { size: 5, symbol: 'cross', color: '#ffffff', line: { color: '#1d2330', width: 1 } }, hoverinfo: 'text', showlegend: false,
+      hovertext: lowest ? [[`<b>lowest on the grid ${lowest.value}</b>`, `x ${place(lowest.x)}`, `y ${place(lowest.y)}`].join('<br>')] : [],
+    },
   ];
+}
+
+// A hair above the surface, so that a line on it is not half buried.
+function lifted(value, how, { low, high }) {
+  const at = height(drawn(value, how), how);
+  return at === null || !Number.isFinite(at) ? null : at + 0.006 * (high - low);
+}
+
+// The two cross-sections through the point, as they run over the surface.
+function crossTrace(plane, key, how, paint) {
+  const { x, y } = gridOf(plane, key);
+  const { j, i } = nodeOf(plane, key);
+  const rows = plane.values[key];
+  const along = [...x.map((at, k) => [at, y[j], rows[j][k]]), [null, null, null], ...y.map((at, k) => [x[i], at, rows[k][i]])];
+  return {
+    type: 'scatter3d', mode: 'lines', x: along.map(([at]) => at), y: along.map(([, at]) => at), z: along.map(([, , value]) => lifted(value, how, paint)),
+    line: { color: colour('ink'), width: 3 }, hoverinfo: 'skip', showlegend: false, connectgaps: false,
+  };
+}
+
+// The node of a plane that is nearest to the point.
+function nodeOf(plane, key) {
+  const { x, y } = gridOf(plane, key);
+  return { i: nearest(x, view.at[0]), j: nearest(y, view.at[1]) };
 }
 
 function planeLayout(plane, key, how, range, wide) {
@@ -87,8 +123,8 @@ function planeLayout(plane, key, how, range, wide) {
   });
   const steps = range ? ticks(range, how.log, 7) : [];
   const z = {
-    ...axis(wide ? titleOf(metricOf(key)) : ''), type: how.log ? 'log' : 'linear', range: padded(range ?? { low: 0, high: 1 }),
-    tickvals: steps.map(([at]) => (how.log ? 10 ** at : at)), ticktext: steps.map(([, label]) => label),
+    ...axis(wide && titleOf(metricOf(key)).length < 24 ? titleOf(metricOf(key)) : ''), range: padded(range ?? { low: 0, high: 1 }), // a linear axis: decades are heights already
+    tickvals: steps.map(([at]) => at), ticktext: steps.map(([, label]) => label),
   };
   const { family, modebar } = dress();
   return {
@@ -98,8 +134,8 @@ function planeLayout(plane, key, how, range, wide) {
     xaxis: { visible: false }, yaxis: { visible: false }, // what Plotly would draw for a plane without a single value
     scene: {
       annotations: flags(plane, key, how),
-      camera: copied(camera), aspectmode: 'manual', aspectratio: { x: 1, y: 1, z: 0.72 },
-      xaxis: axis(plane.x_label), yaxis: axis(plane.y_label), zaxis: z,
+      camera: copied(camera), aspectmode: 'manual', aspectratio: { x: 1, y: 1, z: 0.72 * view.height }, dragmode: 'turntable',
+      xaxis: axis(axisName(plane.x_label, 'x')), yaxis: axis(axisName(plane.y_label, 'y')), zaxis: z,
     },
   };
 }
@@ -110,20 +146,54 @@ const dress = () => ({
   modebar: { bgcolor: 'rgba(0,0,0,0)', color: colour('soft'), activecolor: colour('ink') },
 });
 
-const configOf = (name) => ({
-  responsive: true, displaylogo: false, modeBarButtons: [['toImage']], toImageButtonOptions: { filename: shortened(name, 60), scale: 2 },
-});
+const CONFIG = { responsive: true, displayModeBar: false, showTips: false };
 
 // Draws every plane; resolves when all are there.
-function drawPlanes(key, how, shared) {
+function drawPlanes(key, how) {
+  camera ??= view.eye ?? home();
   return Promise.all(planeGraphs.map((graph, i) => {
     const plane = data.planes[i];
-    const group = shared ? data.planes : [plane];
-    const range = extent(group, key, how);
-    const flat = isClipped(group, key, how);
-    drawScale(graph.closest('.card').querySelector('.scale'), key, range, how, flat);
-    return Plotly.react(graph, planeTraces(plane, key, how, colouring(range, flat)), planeLayout(plane, key, how, range, graph.clientWidth >= 420), configOf(plane.name));
+    const paint = paintOf(plane, key, how);
+    drawScale(graph.closest('.card').querySelector('.scale'), key, paint.range, how, paint.flat);
+    return Plotly.react(graph, planeTraces(plane, key, how, paint), planeLayout(plane, key, how, paint.range, graph.clientWidth >= 420), CONFIG);
   }));
+}
+
+// The range and colours of a plane: those of all planes, or its own.
+function paintOf(plane, key, how) {
+  const group = view.scale === 'shared' ? data.planes : [plane];
+  const range = extent(group, key, how);
+  const flat = isClipped(group, key, how);
+  return { ...colouring(range, flat), range, flat };
+}
+
+const CROSS = 3; // its number among the traces
+let crossing3d = false;
+let missed = false;
+
+// The lines through the point follow it as fast as the reliefs can be drawn, and not while one is being turned.
+function followPoint3d(key, how) {
+  missed = crossing3d || dragging;
+  if (missed) return;
+  crossing3d = true;
+  Promise.all(planeGraphs.map((graph, i) => {
+    const { x, y, z } = crossTrace(data.planes[i], key, how, paintOf(data.planes[i], key, how));
+    return graph.data ? Plotly.restyle(graph, { x: [x], y: [y], z: [z] }, [CROSS]) : null;
+  })).finally(() => {
+    crossing3d = false;
+    if (missed) showPoint();
+  });
+}
+
+let dragging = false;
+function watchDragging() {
+  for (const graph of planeGraphs) graph.addEventListener('pointerdown', () => { dragging = true; });
+  for (const ending of ['pointerup', 'pointercancel', 'blur']) {
+    window.addEventListener(ending, () => {
+      dragging = false;
+      if (missed) showPoint();
+    });
+  }
 }
 
 // One camera for all. A graph that is being turned by us stays silent: its own report of the turn would come back as an echo,
@@ -147,6 +217,8 @@ function follow(source) {
   if (!now || JSON.stringify(now) === JSON.stringify(camera)) return undefined;
   camera = copied(now);
   source.layout.scene.camera = copied(now); // Plotly leaves this out after a wheel's turn
+  view.eye = camera;
+  rememberSoon();
   return turnOthers(source);
 }
 
@@ -164,7 +236,26 @@ function linkCameras() {
   }
 }
 
-function resetCameras() {
-  camera = home();
+function turnTo(next) {
+  camera = next;
   return turnOthers(null);
+}
+
+function resetCameras() {
+  view.eye = null;
+  return turnTo(home());
+}
+
+// Turning by keys: the eye moves on a sphere around what it looks at, by degrees, or nearer and farther.
+function turnBy(sideways, upwards, nearer = 1) {
+  const { eye } = camera;
+  const distance = Math.hypot(eye.x, eye.y, eye.z) * nearer;
+  const azimuth = Math.atan2(eye.y, eye.x) + (sideways * Math.PI) / 180;
+  const limit = (89 * Math.PI) / 180;
+  const elevation = Math.min(limit, Math.max(-limit, Math.asin(eye.z / Math.hypot(eye.x, eye.y, eye.z)) + (upwards * Math.PI) / 180));
+  const next = copied(camera);
+  next.eye = { x: distance * Math.cos(elevation) * Math.cos(azimuth), y: distance * Math.cos(elevation) * Math.sin(azimuth), z: distance * Math.sin(elevation) };
+  view.eye = next;
+  rememberSoon();
+  return turnTo(next);
 }

@@ -1,30 +1,6 @@
-// The 2-D drawing: every line over one pair of axes; several draws of a line as median and band.
-
-// Six colours that colour-blind readers tell apart (Okabe and Ito), those of good contrast first; then the dashes change.
-const INKS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'];
-const inkOf = (number) => (dark.matches ? [...INKS].reverse() : INKS)[number % INKS.length];
-const DASHES = ['solid', 'dash', 'dot', 'dashdot'];
-const translucent = (hex, share) => `rgba(${[1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join(', ')}, ${share})`;
+// Lines: every one over the same pair of axes, with its band of one standard error; several draws as median and band of quartiles.
 
 const lineGraph = document.querySelector('.lines');
-
-// The middle half of the draws as a closed shape for each stretch without a hole.
-function bandShape(nodes, low, high) {
-  const x = [];
-  const y = [];
-  let start = null;
-  for (let i = 0; i <= nodes.length; i += 1) {
-    const there = i < nodes.length && low[i] !== null && high[i] !== null;
-    if (there && start === null) start = i;
-    if (there || start === null) continue;
-    for (let at = start; at < i; at += 1) { x.push(nodes[at]); y.push(low[at]); }
-    for (let at = i - 1; at >= start; at -= 1) { x.push(nodes[at]); y.push(high[at]); }
-    x.push(nodes[start], null);
-    y.push(low[start], null);
-    start = null;
-  }
-  return { x, y };
-}
 
 function drawsTraces(line, key, how, style) {
   const [low, middle, high] = line.quartiles[key];
@@ -68,6 +44,7 @@ function lineTraces(line, key, how, number) {
   const y = values.map((value) => drawn(value, how));
   const alone = y.map((value, i) => ((y[i - 1] ?? null) === null && (y[i + 1] ?? null) === null ? value : null));
   return [
+    ...errorBand(nodes, values, line.stderr[key]?.[0], how, style.ink).map((band) => ({ ...band, legendgroup: line.name })),
     { x: nodes, y, type: 'scatter', mode: 'lines', name: plain(shortened(line.name, 60)), legendgroup: line.name, connectgaps: false,
       line: { color: style.ink, dash: style.dash, width: 2.2, simplify: false }, hovertext: texts, hoverinfo: 'text' },
     { x: nodes, y: alone, type: 'scatter', mode: 'markers', showlegend: false, legendgroup: line.name, marker: { size: 5, color: style.ink },
@@ -78,23 +55,25 @@ function lineTraces(line, key, how, number) {
 
 function linesLayout(key, how) {
   const labels = new Set(data.lines.map((line) => line.x_label));
-  const axis = (title) => ({
-    title: { text: plain(shortened(title, 60)), font: { size: 12.5 }, standoff: 8 }, gridcolor: colour('rule'), zerolinecolor: colour('rule'),
-    linecolor: colour('rule'), tickfont: { size: 11.5 }, automargin: true,
-  });
-  const { family, modebar } = dress();
   return {
-    margin: { l: 56, r: 14, t: 30, b: 44 }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', hovermode: 'closest', modebar,
-    font: { family, color: colour('soft') }, showlegend: true,
+    ...chartLayout(), margin: { l: 56, r: 14, t: 30, b: 44 }, showlegend: true,
     legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', font: { color: colour('ink'), size: 12.5 } },
-    hoverlabel: { bgcolor: colour('card'), align: 'left', font: { color: colour('ink'), size: 12, family } },
-    xaxis: axis(labels.size === 1 ? [...labels][0] : 'x'),
-    yaxis: { ...axis(titleOf(metricOf(key))), type: how.log ? 'log' : 'linear', exponentformat: 'e' },
+    xaxis: chartAxis(labels.size === 1 ? [...labels][0] : 'x'),
+    yaxis: { ...chartAxis(titleOf(metricOf(key))), type: how.log ? 'log' : 'linear', exponentformat: 'e' },
   };
+}
+
+// What the bands are, in words.
+function linesCaption(key) {
+  const said = [];
+  if (data.lines.some((line) => !line.draws.length && line.stderr[key])) said.push('Bands: ± 1 standard error.');
+  if (data.lines.some((line) => line.draws.length)) said.push('Several draws: median, band from the lower to the upper quartile, each draw a thin line.');
+  return said.join(' ');
 }
 
 function drawLines(key, how) {
   if (!lineGraph) return Promise.resolve();
   const traces = data.lines.flatMap((line, number) => lineTraces(line, key, how, number));
-  return Plotly.react(lineGraph, traces, linesLayout(key, how), configOf('lines'));
+  document.getElementById('along').textContent = linesCaption(key);
+  return Plotly.react(lineGraph, traces, linesLayout(key, how), CONFIG);
 }

@@ -1,0 +1,1 @@
+"""What the interactive page is written in: its text, its style and its scripts, which `landscape.plotting.viewer` puts together."""
