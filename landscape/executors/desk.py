@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,13 +27,14 @@ Message = tuple[Any, Any, Any]  # a request, whose it is, and what to do with it
 
 @dataclass
 class Report:
-    """What a rank sends rank 0: the results of its oldest hand-out, or why there will be none."""
+    """What a rank sends rank 0: the results of its oldest hand-out; or why there will be no more, and what it has by number."""
 
     results: list[Any] = field(default_factory=list)
     seconds: float = 0.0
     undone: list[int] | None = None
     error: BaseException | None = None
     trace: str = ""
+    rest: dict[int, Any] = field(default_factory=dict)
 
 
 class Desk:
@@ -49,7 +51,8 @@ class Desk:
         self._comm, self._task, self._names, self._leave = comm, task, names, leave
         self._schedule = Schedule(len(task.items), len(names), task.seconds)
         self._lock = threading.Lock()  # of the schedule
-        self._own: queue.SimpleQueue[tuple[list[int], list[Any], bool]] = queue.SimpleQueue()
+        self._own: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        self._gave_back = threading.Event()
         self._receiving: list[tuple[int, Any]] = []
         self._sending: list[Any] = []
         self._heard = [time.monotonic()] * len(names)
@@ -74,11 +77,16 @@ class Desk:
         with self._lock:
             return self._schedule.hand_out(0, ahead=False)
 
-    def hand_in(self, results: list[Any], seconds: float, undone: list[int] | None) -> None:
-        """Rank 0's results of the items it was handed."""
+    def put(self, number: int, result: Any) -> None:
+        """Rank 0's result of one item, to be taken in at once: the next one may take long, or fail."""
+        self._own.put((number, result))
+
+    def hand_in(self, seconds: float, undone: list[int] | None) -> None:
+        """Rank 0 is through with the items it was handed."""
         with self._lock:
-            done = self._schedule.hand_in(0, seconds, undone)
-            self._own.put((done, results, undone is not None))
+            self._schedule.hand_in(0, seconds, undone)
+        if undone is not None:
+            self._gave_back.set()
         self._heard[0] = time.monotonic()
         self._slowest = max(self._slowest, seconds)
 
@@ -98,6 +106,8 @@ class Desk:
         self._left.set()
         self._closed.set()
         self._thread.join()
+        with suppress(Exception):  # there is something left after an error alone, which says more than one from here
+            self._take_own()
 
     # --- the desk's thread ---
 
@@ -111,6 +121,7 @@ class Desk:
 
     def _rescued(self, error: BaseException) -> BaseException:
         try:
+            self._take_own()
             return self._task.rescue(error)
         except BaseException as worse:  # nothing more can be saved, and the job has to end all the same
             return worse
@@ -137,11 +148,11 @@ class Desk:
     def _take_own(self) -> int:
         n = 0
         while not self._own.empty():
-            done, results, gave_back = self._own.get()
-            if gave_back:
-                self._hand_out_to_all()
-            self._take(done, results)
+            self._take(*self._own.get())
             n += 1
+        if self._gave_back.is_set():
+            self._gave_back.clear()
+            self._hand_out_to_all()
         return n
 
     def _listen(self) -> int:
@@ -164,6 +175,8 @@ class Desk:
 
     def _answer(self, rank: int, report: Report) -> None:
         if report.error is not None:
+            for number, result in report.rest.items():
+                self._take(number, result)
             raise _told(report, self._names[rank])
         self._heard[rank] = time.monotonic()
         self._slowest = max(self._slowest, report.seconds)
@@ -172,7 +185,8 @@ class Desk:
         self._hand_out(rank)
         if report.undone is not None:
             self._hand_out_to_all()
-        self._take(done, report.results)
+        for number, result in zip(done, report.results, strict=True):
+            self._take(number, result)
 
     def _hand_out_to_all(self) -> None:
         """At the start, and when a rank gave items back: the others may have time for them, and wait empty-handed."""
@@ -188,9 +202,8 @@ class Desk:
                 return
             self._sending.append(self._comm.isend([(number, self._task.items[number]) for number in numbers], dest=rank))
 
-    def _take(self, numbers: list[int], results: list[Any]) -> None:
-        for number, result in zip(numbers, results, strict=True):
-            self._task.take(self._task.items[number], result)
+    def _take(self, number: int, result: Any) -> None:
+        self._task.take(self._task.items[number], result)
 
     def _watch(self, now: float, looked: float) -> None:
         """Give up a rank that holds items and has not been heard of for too long.

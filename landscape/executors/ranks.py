@@ -82,8 +82,8 @@ class Ranks(Executor):
                 time.sleep(_LONGEST_PAUSE)
                 share.idle += time.perf_counter() - began
                 continue
-            results, seconds, undone = _computed(task, [(number, task.items[number]) for number in numbers], share, desk.check)
-            desk.hand_in(results, seconds, undone)
+            items = [(number, task.items[number]) for number in numbers]
+            desk.hand_in(*_computed(task, items, share, desk.put, desk.check))
         desk.check()
         return share
 
@@ -91,6 +91,7 @@ class Ranks(Executor):
         share = Share()
         sent: list[Any] = []
         waiting: deque[list[tuple[int, Any]]] = deque()
+        found: dict[int, Any] = {}  # of the hand-out that is being computed
         try:
             while True:
                 began = time.perf_counter()
@@ -103,13 +104,14 @@ class Ranks(Executor):
                         return share
                     waiting.append(handed)
                 share.waiting += time.perf_counter() - began
-                results, seconds, undone = _computed(task, waiting.popleft(), share)
-                sent.append(self._desk_comm.isend(Report(results, seconds, undone), dest=0))
+                found = {}
+                seconds, undone = _computed(task, waiting.popleft(), share, found.__setitem__)
+                sent.append(self._desk_comm.isend(Report(list(found.values()), seconds, undone), dest=0))
                 while undone is not None and waiting:
                     sent.append(self._desk_comm.isend(Report(undone=[number for number, _ in waiting.popleft()]), dest=0))
                 sent = [request for request in sent if not request.test()[0]]
         except BaseException as error:
-            self._fail(error)
+            self._fail(error, found)
             raise
 
     def _received(self) -> list[tuple[int, Any]] | None:
@@ -121,10 +123,10 @@ class Ranks(Executor):
         handed: list[tuple[int, Any]] | None = self._desk_comm.recv(source=0)
         return handed
 
-    def _fail(self, error: BaseException) -> None:
-        """Tell rank 0, which saves what was measured and ends the job; where it does not, this rank ends it."""
+    def _fail(self, error: BaseException, found: dict[int, Any]) -> None:
+        """Tell rank 0, which saves what was found and ends the job; where it does not, this rank ends it."""
         told = error if isinstance(error, KeyboardInterrupt) else RunError(in_a_line(error))
-        request = self._desk_comm.isend(Report(error=told, trace=trace_of(error)), dest=0)
+        request = self._desk_comm.isend(Report(error=told, trace=trace_of(error), rest=found), dest=0)
         until = time.monotonic() + _HEARING
         while time.monotonic() < until:
             request.test()
@@ -208,18 +210,22 @@ class Ranks(Executor):
 
 
 def _computed(
-    task: Task[Any, Any], items: list[tuple[int, Any]], share: Share, check: Callable[[], None] = lambda: None
-) -> tuple[list[Any], float, list[int] | None]:
-    """The results of a hand-out, the seconds they took, and the numbers of those there was no time for; None where there was."""
-    results: list[Any] = []
+    task: Task[Any, Any],
+    items: list[tuple[int, Any]],
+    share: Share,
+    put: Callable[[int, Any], None],
+    check: Callable[[], None] = lambda: None,
+) -> tuple[float, list[int] | None]:
+    """Compute a hand-out: the seconds it took, and the numbers of those there was no time for; None where there was."""
     began = time.perf_counter()
     undone = None
-    for k, (_, item) in enumerate(items):
+    for k, (number, item) in enumerate(items):
         check()
         if task.late():
             undone = [number for number, _ in items[k:]]
             break
-        results.append(task.compute(item))
+        put(number, task.compute(item))
+        share.n_items += 1
     seconds = time.perf_counter() - began
-    share.busy, share.n_items = share.busy + seconds, share.n_items + len(results)
-    return results, seconds, undone
+    share.busy += seconds
+    return seconds, undone

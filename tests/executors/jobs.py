@@ -145,7 +145,20 @@ def check_tidy(folder: Path, *files: str) -> None:
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".") or path.name.endswith((".part", ".tmp"))]
     for name in files:
         store.read(folder / name)
-        h5py.File(folder / name, "r+").close()
+        check_unlocked(folder / name)
+
+
+def check_unlocked(path: Path) -> None:
+    """Whether nobody has a file open; a process that was killed takes a moment to let go of it."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            h5py.File(path, "r+").close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 # A sweep on every rank, with the command line at hand. `now` holds the indices that are being measured, so that what a loss does
