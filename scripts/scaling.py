@@ -170,13 +170,16 @@ def _figure(options: argparse.Namespace) -> None:
     right.plot(
         [run["n_ranks"] for run in runs], [run["zero_cost_efficiency"] for run in runs], "k:", label="a queue that costs nothing"
     )
+    best = [run["efficiency"] / run["of_ideal"] for run in runs]
+    right.plot([run["n_ranks"] for run in runs], best, "k--", linewidth=0.8, label="the best there can be (the longest point)")
     left.set(title="real ranks that sleep (× simulated)", xscale="log", xticks=ranks, xticklabels=ranks)
     left.minorticks_off()
     right.set(title="simulated, points of 1 s in the mean", xscale="log")
     for axes in (left, right):
-        axes.set(xlabel="ranks", ylabel="share of the ranks' time spent on points", ylim=(0, 1.05))
+        axes.set(xlabel="ranks", ylabel="share of the ranks' time spent on points", ylim=(0, 1.2))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower left")
+    left.legend(fontsize=8, loc="lower left")
+    right.legend(*([entries[-2:] for entries in right.get_legend_handles_labels()]), fontsize=8, loc="upper left")
     figure.suptitle("Costs of the points: log-normal, σ = 1", fontsize=10)
     with replacing(options.out / "figure.png") as path:
         figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
