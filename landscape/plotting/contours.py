@@ -117,7 +117,7 @@ def _seen_from_above(
 
 def _height(panels: Sequence[Panel], preset: Style) -> float:
     """How many inches a row needs: a square as wide as a column allows, and its title and labels."""
-    square = 2.15 if len(panels) == 1 else 2.25  # one panel shares its column with the colour bar
+    square = 2.15 if len(panels) == 1 else 2.5  # one panel shares its column with the colour bar
     n_lines = max(panel.title.count("\n") + axis_label(panel.surface.axes[0]).count("\n") for panel in panels) + 2
     return (square + 0.25 + 0.14 * n_lines) * (1.0 if preset.notes else 1.15)  # where the rest is trimmed, there may be some
 

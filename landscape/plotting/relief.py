@@ -109,7 +109,7 @@ def relief_sheet(panels: Sequence[Panel], scale: Scale, style: Style, n_axes: in
     """A figure with `n_axes` empty axes in three dimensions and all that stands around them: colour bar, legend, notes."""
     with style.settings():
         figure, all_axes = sheet(
-            n_axes, style, height=2.9 if n_axes <= 2 else 3.3, projection="3d"
+            n_axes, style, height=3.1 if n_axes <= 2 else 3.4, projection="3d"
         )  # labels do not shrink with the box
         present = reasons(panel.layer for panel in panels)
         colour_bar(figure, all_axes, scale, panels[0].metric, clipped="clipped" in present)
