@@ -1,4 +1,4 @@
-"""Small networks: the residual networks of CIFAR-10 and multilayer perceptrons."""
+"""The residual networks of CIFAR-10, with and without shortcuts, with and without batch norm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 
-__all__ = ["MultilayerPerceptron", "ResidualBlock", "ResidualNetwork", "check_depth"]
+__all__ = ["ResidualBlock", "ResidualNetwork", "check_depth"]
 
 _DEEPEST = 1202  # the deepest network of He et al. 2016; beyond it a typing error is likelier than a wish
 
@@ -16,18 +16,19 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm; with a shortcut, relu(F(x) + x), without, relu(F(x)).
 
     Where the shape changes the shortcut is a strided 1x1 convolution with batch norm (option B of He et al. 2016).
+    Without batch norm the convolutions have biases.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int, stride: int, shortcut: bool) -> None:
+    def __init__(self, n_inputs: int, n_outputs: int, stride: int, shortcut: bool, batch_norm: bool = True) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(n_inputs, n_outputs, kernel_size=3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_outputs)
-        self.conv2 = nn.Conv2d(n_outputs, n_outputs, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_outputs)
+        self.conv1 = nn.Conv2d(n_inputs, n_outputs, kernel_size=3, stride=stride, padding=1, bias=not batch_norm)
+        self.bn1 = _norm(n_outputs, batch_norm)
+        self.conv2 = nn.Conv2d(n_outputs, n_outputs, kernel_size=3, padding=1, bias=not batch_norm)
+        self.bn2 = _norm(n_outputs, batch_norm)
         self.shortcut: nn.Module | None = None
         if shortcut and (stride != 1 or n_inputs != n_outputs):
-            projection = nn.Conv2d(n_inputs, n_outputs, kernel_size=1, stride=stride, bias=False)
-            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(n_outputs))
+            projection = nn.Conv2d(n_inputs, n_outputs, kernel_size=1, stride=stride, bias=not batch_norm)
+            self.shortcut = nn.Sequential(projection, _norm(n_outputs, batch_norm))
         elif shortcut:
             self.shortcut = nn.Identity()
 
@@ -46,6 +47,7 @@ class ResidualNetwork(nn.Module):
     quarter resolution, a mean over all pixels, a linear layer; so images of any size fit. Parameters are named as in the
     checkpoints of Li et al. Weights start as in their code: convolutions normal with variance 2 / fan-in, batch norm at
     one and zero, the linear layer normal with standard deviation 0.001 and no bias, hence equal odds for all classes.
+    A wide network of theirs, k times as wide, has `width` 16 k. Without batch norm the convolutions have biases, from 0.
 
     >>> sum(parameter.numel() for parameter in ResidualNetwork(depth=56).parameters())
     855770
@@ -54,15 +56,23 @@ class ResidualNetwork(nn.Module):
         InputError: for a depth that is not 6 n + 2.
     """
 
-    def __init__(self, depth: int = 56, width: int = 16, shortcuts: bool = True, n_channels: int = 3, n_classes: int = 10) -> None:
+    def __init__(
+        self,
+        depth: int = 56,
+        width: int = 16,
+        shortcuts: bool = True,
+        n_channels: int = 3,
+        n_classes: int = 10,
+        batch_norm: bool = True,
+    ) -> None:
         super().__init__()
         check_depth(depth)
         n_blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(n_channels, width, kernel_size=3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(width, width, 1, n_blocks, shortcuts)
-        self.layer2 = _stage(width, 2 * width, 2, n_blocks, shortcuts)
-        self.layer3 = _stage(2 * width, 4 * width, 2, n_blocks, shortcuts)
+        self.conv1 = nn.Conv2d(n_channels, width, kernel_size=3, padding=1, bias=not batch_norm)
+        self.bn1 = _norm(width, batch_norm)
+        self.layer1 = _stage(width, width, 1, n_blocks, shortcuts, batch_norm)
+        self.layer2 = _stage(width, 2 * width, 2, n_blocks, shortcuts, batch_norm)
+        self.layer3 = _stage(2 * width, 4 * width, 2, n_blocks, shortcuts, batch_norm)
         self.linear = nn.Linear(4 * width, n_classes)
         self._initialize()
 
@@ -70,6 +80,8 @@ class ResidualNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.linear.weight, std=1e-3)
         nn.init.zeros_(self.linear.bias)
 
@@ -91,21 +103,12 @@ def check_depth(depth: int) -> None:
         raise InputError(f"there is no residual network of depth {depth}; take 6 n + 2 from 8 to {_DEEPEST}, for instance 20 or 56")
 
 
-def _stage(n_inputs: int, n_outputs: int, stride: int, n_blocks: int, shortcuts: bool) -> nn.Sequential:
+def _stage(n_inputs: int, n_outputs: int, stride: int, n_blocks: int, shortcuts: bool, batch_norm: bool) -> nn.Sequential:
     """The first block changes shape and resolution, the others keep them."""
-    first = ResidualBlock(n_inputs, n_outputs, stride, shortcuts)
-    return nn.Sequential(first, *(ResidualBlock(n_outputs, n_outputs, 1, shortcuts) for _ in range(n_blocks - 1)))
+    first = ResidualBlock(n_inputs, n_outputs, stride, shortcuts, batch_norm)
+    rest = (ResidualBlock(n_outputs, n_outputs, 1, shortcuts, batch_norm) for _ in range(n_blocks - 1))
+    return nn.Sequential(first, *rest)
 
 
-class MultilayerPerceptron(nn.Sequential):
-    """`n_hidden` hidden layers of `width` ReLU units and a linear layer; images are flattened; torch's own initialization.
-
-    >>> [tuple(parameter.shape) for parameter in MultilayerPerceptron(n_hidden=1, width=32).parameters()]
-    [(32, 64), (32,), (10, 32), (10,)]
-    """
-
-    def __init__(self, n_inputs: int = 64, n_hidden: int = 3, width: int = 64, n_classes: int = 10) -> None:
-        layers: list[nn.Module] = [nn.Flatten()]
-        for i in range(n_hidden):
-            layers += [nn.Linear(n_inputs if i == 0 else width, width), nn.ReLU()]
-        super().__init__(*layers, nn.Linear(width, n_classes))
+def _norm(n_channels: int, batch_norm: bool) -> nn.Module:
+    return nn.BatchNorm2d(n_channels) if batch_norm else nn.Identity()
