@@ -22,6 +22,7 @@ __all__ = ["Ranks"]
 Result = TypeVar("Result")
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002  # seconds between looks for a message; a rank that blocks in MPI burns a core
+_FORWARDING = 0.2  # seconds that a launcher may take to pass on what a rank said, before it ends it
 _DYING = 5.0  # seconds that a launcher may take to end a process after its word
 _HEARING = 8.0  # seconds that rank 0 has to end the job after a rank told it of an error
 
@@ -179,9 +180,15 @@ class Ranks(Executor):
     def _meet(self) -> None:
         """Wait for all ranks asleep: one that blocks in MPI takes a core from those that still compute."""
         request, pause = self._comm.Ibarrier(), _SHORTEST_PAUSE
-        while not request.Test():
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            while not request.Test():
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        except KeyboardInterrupt as error:  # the others wait for this rank's word, and would do so for ever
+            until = time.monotonic() + _HEARING  # the root may be writing the file
+            while not request.Test() and time.monotonic() < until:
+                time.sleep(_LONGEST_PAUSE)
+            self.leave(error)
 
     def _raise_first(self, troubles: Sequence[Trouble | None]) -> None:
         for rank, trouble in enumerate(troubles):
@@ -198,11 +205,15 @@ class Ranks(Executor):
 
     def leave(self, error: BaseException) -> None:
         """See `Executor.leave`."""
-        trace, place = trace_for_people(error), "" if self.is_root else f"{self._name}: "
-        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        place = "" if self.is_root or interrupted else f"{self._name}: "
+        code = 130 if interrupted else getattr(error, "exit_code", 1)
+        lines = [trace_for_people(error), f"landscape: {place}{in_a_line(error)}\n"]
         self._leaving.acquire()
         try:
-            print(*([trace] if trace else []), f"landscape: {place}{in_a_line(error)}", sep="\n", file=sys.stderr, flush=True)
+            sys.stderr.write("\n".join(line for line in lines if line))
+            sys.stderr.flush()
+            time.sleep(_FORWARDING)
             self._comm.Abort(code)
             time.sleep(_DYING)  # some MPIs only send word to the launcher, and return
         finally:

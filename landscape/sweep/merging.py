@@ -13,13 +13,15 @@ from landscape.atomic import check_target
 from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.progress import Progress
-from landscape.surface import Surface
+from landscape.surface import Axis, Surface
 from landscape.sweep.checks import nan_counts
 from landscape.sweep.resume import check_same, differing, positions
 
 __all__ = ["merge"]
 
 _AGREEMENT = 1e-5  # of a value that two files hold, relative: other machines round otherwise, other code or data is further off
+
+_ADVICE = "merge files of one subject"
 
 Path = str | os.PathLike[str]
 
@@ -79,6 +81,7 @@ class _Merged:
     def __init__(self, name: str, first: Surface) -> None:
         self._first, self._names = first, [name]
         self._metrics, self._data = dict(first.metrics), dict(first.data)
+        self._data_from = dict.fromkeys(first.data, name)
         self._arrays: dict[str, dict[str, np.ndarray]] = {
             kind: {key: np.array(array) for key, array in getattr(first, kind).items()}
             for kind in ("values", "done", "stderr", "examples")
@@ -93,20 +96,27 @@ class _Merged:
         Raises:
             InputError: when it does not fit.
         """
-        check_same(part, self._first, name, f"than {self._names[0]}", "merge files of one subject")
-        where = np.ix_(*positions(part, self._first, name))
+        check_same(part, self._first, name, f"than {self._names[0]}", _ADVICE)
+        for split in self._data_from.keys() - self._first.data.keys():  # the first file knows nothing of them
+            with_it = replace(self._first, data={split: self._data[split]})
+            check_same(part, with_it, name, f"than {self._data_from[split]}", _ADVICE)
+        where = np.ix_(*self._positions(part, name))
         self._names.append(name)
         new = np.zeros(part.shape, dtype=bool)
+        new_of = {split: np.zeros(part.shape, dtype=bool) for split in part.examples}
         for key, metric in part.metrics.items():
             self._prepare(key, part)
-            new |= self._take(key, part, where)
-            if metric.split in part.examples:
-                self._arrays["examples"][metric.split][where] = np.where(
-                    new, part.examples[metric.split], self._arrays["examples"][metric.split][where]
-                )
+            taken = self._take(key, part, where)
+            new |= taken
+            if metric.split in new_of:
+                new_of[metric.split] |= taken
+        for split, mask in new_of.items():
+            counts = self._arrays["examples"].setdefault(split, np.zeros(self._first.shape, dtype=np.int64))
+            counts[where] = np.where(mask, part.examples[split], counts[where])
         if part.seconds is not None:
             self._seconds[where] = np.where(new, part.seconds, self._seconds[where])
         self._data = {**part.data, **self._data}
+        self._data_from = {**dict.fromkeys(part.data, name), **self._data_from}
         self._runs += [run for run in part.runs if str(run) not in {str(other) for other in self._runs}]
         self._take_checks(part)
         known = {point.name for point in self._points}
@@ -125,6 +135,19 @@ class _Merged:
         checks = {name: value for name, value in self._checks.items() if not name.startswith("nan_count")}
         return replace(surface, checks={**checks, **nan_counts(surface)})
 
+    def _positions(self, part: Surface, name: str) -> list[np.ndarray]:
+        """Where a part's coordinates lie on the first file's axes."""
+        found = []
+        for axis, whole in zip(part.axes, self._first.axes, strict=True):
+            try:
+                found += positions(replace(part, axes=(axis,)), replace(self._first, axes=(whole,)), name)
+            except InputError:
+                raise InputError(
+                    f"{name}: its {axis.name} axis ({_axis_text(axis)}) is not contained in that of {self._names[0]} "
+                    f"({_axis_text(whole)}), the largest file; merge files of one grid, or add one whose axes contain all others"
+                ) from None
+        return found
+
     def _prepare(self, key: str, part: Surface) -> None:
         """Room for a metric that no file had so far."""
         if key in self._metrics:
@@ -136,7 +159,6 @@ class _Merged:
         self._source[key] = np.zeros(shape, dtype=np.int64)
         if key in part.stderr:
             self._arrays["stderr"][key] = np.full(shape, np.nan)
-        self._arrays["examples"].setdefault(part.metrics[key].split, np.zeros(shape, dtype=np.int64))
 
     def _take(self, key: str, part: Surface, where: tuple[np.ndarray, ...]) -> np.ndarray:
         """Take over the values of a metric that were missing; where they were, as a mask over the part."""
@@ -177,3 +199,7 @@ def _agree(first: np.ndarray, second: np.ndarray) -> Any:
     with np.errstate(invalid="ignore"):
         close = np.abs(first - second) <= _AGREEMENT * np.maximum(np.abs(first), np.abs(second))
     return close | (first == second) | (np.isnan(first) & np.isnan(second))
+
+
+def _axis_text(axis: Axis) -> str:
+    return f"{axis.values[0]:g}:{axis.values[-1]:g}:{len(axis.values)}"
