@@ -96,6 +96,7 @@ def test_a_job_at_the_end_of_its_time(
     until(lambda: n_begun(folder) >= 15 or cluster.has_ended(job), "some points")
     cluster.call("scancel", "--signal=USR1", "--batch", job)
     until(lambda: cluster.state(job)["Restarts"] == "1" or cluster.has_ended(job), "the job to be queued again")
+    assert re.search(r"interrupted: \d+ of 63 points are in out.h5", log(folder)), log(folder)
     assert_begun(folder, expected)
     assert cluster.end(job)["ExitCode"] == "0:0", log(folder)
     assert "points are left: queued again" in log(folder)
