@@ -58,16 +58,16 @@ def described(places: Sequence[Place]) -> str:
     hosts: dict[str, list[Place]] = {}
     for place in places:
         hosts.setdefault(place.host, []).append(place)
-    texts: dict[str, list[str]] = {}
+    texts: dict[tuple[int, str], list[str]] = {}
     for host, there in hosts.items():
-        texts.setdefault(_devices(there), []).append(host)
+        texts.setdefault((len(there), _devices(there)), []).append(host)
     threads = sorted({place.threads for place in places})
     each = f"{threads[0]} thread{'s' * (threads[0] > 1)}" if len(threads) == 1 else f"{threads[0]} to {threads[-1]} threads"
-    if len(texts) == 1:
-        ((devices, names),) = texts.items()
+    if len({devices for _, devices in texts}) == 1:
+        devices, names = next(iter(texts))[1], list(hosts)
         where = names[0] if len(names) == 1 else f"{len(names)} hosts ({_named(names)})"
         return f"{len(places)} ranks on {where}: {devices}, {each} each"
-    parts = [f"{_named(names)}: {len(hosts[names[0]])} × {devices}" for devices, names in texts.items()]
+    parts = [f"{_named(names)}: {n} rank{'s' * (n > 1)}, {devices}" for (n, devices), names in texts.items()]
     return f"{len(places)} ranks on {len(hosts)} hosts, {each} each; " + "; ".join(parts)
 
 
