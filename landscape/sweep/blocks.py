@@ -46,7 +46,7 @@ class Part:
             return cls()
         found = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", str(text))
         if not found or not 1 <= int(found[1]) <= int(found[2]) <= _MOST_PARTS:
-            raise InputError(f'part "{text}" is not like 3/10: the third of ten, counted from 1')
+            raise InputError(f'part "{str(text)[:40]}" is not like 3/10: the third of ten, counted from 1')
         return cls(int(found[1]), int(found[2]))
 
     def of_blocks(self, blocks: Sequence[list[Index]]) -> Sequence[list[Index]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +69,9 @@ def merge(
         surface = merged.surface()
         surface = replace(surface, numbers=measure(surface, level))
         if to is not None:
-            store.write(surface, to, next((found for name, _ in parts if (found := store.read_directions(name))), None))
+            directions = next((found for name, _ in parts if (found := store.read_directions(name))), None)
+            with store.hold(to) or nullcontext():  # whoever writes it now is found before it is replaced
+                store.write(surface, to, directions)
         n_left = int((~np.logical_and.reduce(list(surface.done.values()))).sum())
         if n_left:
             progress.note(f"{n_left} of {surface.grid.n_points} points are in none of the {len(parts)} files")

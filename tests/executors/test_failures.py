@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cases import coordinates, perceptron
-from jobs import QUIET, SWEEP, check_tidy, end, finish, n_done, needs_mpi, ranks, run, said, start, wait_for
+from jobs import PATIENCE, QUIET, SWEEP, check_tidy, end, finish, n_done, needs_mpi, ranks, run, said, start, wait_for
 
 import landscape
 from landscape import Surface
@@ -248,8 +248,10 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
     chance, path, count, n_killed = random.Random(n_rounds), tmp_path / "s.h5", 0, 0
     for k in range(n_rounds):
         victim = ("a rank", "the job", "rank 0", "time limit")[k % 4]
-        job = start(chance.choice((2, 2, 3)), KILLED, tmp_path, "1" if victim == "time limit" else "1000")
-        wait_for(lambda: job.poll() is not None or n_done(path) > count, job, "the first points")  # noqa: B023
+        job = start(chance.choice((2, 2, 3)), KILLED, tmp_path, "4" if victim == "time limit" else "1000")
+        until = time.monotonic() + PATIENCE
+        while job.poll() is None and n_done(path) <= count and time.monotonic() < until:
+            time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.5))
         killed = victim != "time limit" and job.poll() is None
         seen = n_done(path)
