@@ -287,6 +287,25 @@ go(compute)
     assert len(taken(tmp_path)) > 2
 
 
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_what_a_rank_had_of_a_hand_out_when_it_failed_is_taken_in(tmp_path: Path, rank: int) -> None:
+    """Items are told to be short, so that a hand-out is of many; the rank fails in the middle of its first one."""
+    program = f"""
+{SOME}
+mine = []
+def compute(item):
+    if rank != {rank}:
+        time.sleep(1)  # so that the others have nothing yet
+    elif len(mine) == 9:
+        raise ZeroDivisionError("no such luck")
+    mine.append(item)
+go(compute, seconds=1e-3)
+"""
+    code, _, _ = run(2, program, tmp_path)
+    assert code == 1
+    assert len(taken(tmp_path)) in (9, 10)  # the other one may have finished an item
+
+
 # What no signal and no error interrupts: one call that computes and lets go of the interpreter's lock, as torch's do.
 DEEP = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 
