@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.zoo.datasets import NormalizedCrossEntropy
+from landscape.zoo.losses import NormalizedCrossEntropy
 from landscape.zoo.models import MultilayerPerceptron, ResidualNetwork
 from landscape.zoo.problems import problem
 
