@@ -48,9 +48,11 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
         ) from error
     if MPI.COMM_WORLD.Get_size() == 1:
         library = MPI.Get_library_version().splitlines()[0].strip().strip("\0")
+        fix = "start with the mpiexec of that MPI, or rebuild mpi4py for the launcher's"
+        if launcher == "srun":  # it serves any MPI, in the dialect it is told to
+            fix = f"try srun --mpi={'pmix' if 'Open MPI' in library else 'pmi2'}, or start with the mpiexec of that MPI"
         raise InputError(
-            f"{launcher} started {n_ranks} ranks, but MPI sees one: mpi4py uses {library}, another MPI than the launcher's; "
-            "start with the mpiexec of that MPI, or rebuild mpi4py for the launcher's"
+            f"{launcher} started {n_ranks} ranks, but MPI sees one: mpi4py uses {library}, which does not understand the launcher; {fix}"
         )
     return _world()
 

@@ -15,7 +15,7 @@ from landscape.errors import InputError
 from landscape.objective import Engine, Objective, Sample, agree, calibrate, out_of_memory
 from landscape.progress import Progress, duration
 from landscape.surface import Surface
-from landscape.sweep.options import Options
+from landscape.sweep.options import Options, seconds_of
 from landscape.sweep.plan import Plan
 
 __all__ = ["described", "settle"]
@@ -50,7 +50,8 @@ def settle(
     engine, seconds = _tried(plan, samples, engine, progress)
     if "batch_size" not in given:
         engine = replace(engine, batch_size=min(engine.batch_size or 1, max(sample.size for sample in samples)))
-    total = seconds * _n_left(plan, samples, old) / n_ranks
+    limit = seconds_of(options.time_limit)
+    total = min(seconds * _n_left(plan, samples, old) / n_ranks, math.inf if limit is None else limit)
     if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
         return engine
     found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds), options.batch_size is not None)
