@@ -130,7 +130,7 @@ def test_the_point_follows_pointer_and_keys_and_its_cross_sections_are_the_files
 
 def test_the_marks_are_the_models_the_minimum_and_the_basins_edge(show: Show) -> None:
     viewer = show(bowl(n=41))
-    assert viewer.each("map", "[gd.data[6].x, gd.data[6].y, gd.data[6].text]") == [[[0], [0], ["origin"]]]
+    assert viewer.each("map", "[gd.data[6].x, gd.data[6].y, gd.layout.annotations[0].text]") == [[[0], [0], "origin"]]
     assert viewer.each("map", "[gd.data[5].x, gd.data[5].y]") == [[[0], [0]]]
     (edge,) = viewer.each(
         "map", "gd.data[4].x.map((x, k) => x === null ? null : x * x / 2 + gd.data[4].y[k] ** 2).filter((v) => v !== null)"
@@ -179,7 +179,7 @@ def test_cameras_are_linked_and_their_view_can_be_sent(show: Show) -> None:
 
 def test_colours_on_the_screen_are_those_of_the_values(show: Show) -> None:
     image = pytest.importorskip("PIL.Image")
-    viewer = show(tilted())
+    viewer = show(tilted(), viewport={"width": 700, "height": 1100})
     viewer.tab.evaluate("document.querySelector('.overlay').style.display = 'none'")
     graph = viewer.tab.locator(".map .nsewdrag")
     graph.scroll_into_view_if_needed()
@@ -243,9 +243,11 @@ def test_an_unfinished_plane_is_drawn_at_the_resolution_it_has(show: Show) -> No
     surface = unfinished()
     viewer = show(surface)
     assert viewer.each("plane", "gd.data[0].x") == viewer.each("map", "gd.data[0].x") == [surface.x[::2].tolist()]
+    viewer.choose("Linear")
     assert viewer.each("plane", "gd.data[0].z") == [surface.values["train_loss"][::2, ::2].T.tolist()]
     assert viewer.notes() == ["9 × 9 of 17 × 17 points measured so far. 19 further measured points are not drawn."]
     viewer.select("metric", "test_loss")
+    viewer.choose("Linear")
     assert viewer.each("map", "gd.data[0].z") == [surface.values["test_loss"][::8, ::8].T.tolist()]
 
 

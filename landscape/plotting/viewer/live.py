@@ -137,13 +137,19 @@ def follow(follower: Follower, say: Callable[[str], None], port: int = 0) -> Non
         InputError: when the port is taken.
     """
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(follower))
+        server = _Server(("127.0.0.1", port), _handler(follower))
     except OSError as error:
         raise InputError(f"127.0.0.1:{port} cannot be served on ({error.strerror}); choose another port, or none") from None
-    server.daemon_threads = True
     with server:
         say(f"http://127.0.0.1:{server.server_address[1]}/")
         server.serve_forever(poll_interval=0.2)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a reader who leaves in the middle of an answer is no error."""
 
 
 def _handler(follower: Follower) -> type[BaseHTTPRequestHandler]:

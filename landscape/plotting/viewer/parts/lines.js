@@ -53,12 +53,19 @@ function lineTraces(line, key, how, number) {
   ];
 }
 
+// From the first to the last point of all lines.
+function acrossLines(key) {
+  const nodes = data.lines.flatMap((line) => gridOf(line, key).x);
+  const [low, high] = [Math.min(...nodes), Math.max(...nodes)];
+  return high > low ? [low, high] : [low - 0.5, high + 0.5];
+}
+
 function linesLayout(key, how) {
   const labels = new Set(data.lines.map((line) => line.x_label));
   return {
     ...chartLayout(), margin: { l: 56, r: 14, t: 30, b: 44 }, showlegend: true,
     legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', font: { color: colour('ink'), size: 12.5 } },
-    xaxis: chartAxis(labels.size === 1 ? [...labels][0] : 'x'),
+    xaxis: { ...chartAxis(labels.size === 1 ? [...labels][0] : 'x'), range: acrossLines(key) },
     yaxis: { ...chartAxis(titleOf(metricOf(key))), type: how.log ? 'log' : 'linear', exponentformat: 'e' },
   };
 }

@@ -16,7 +16,7 @@ function mapTraces(plane, key, how, paint) {
     : [...described(plane, key, j, i, value), `x ${place(x[i])}`, `y ${place(y[j])}`].join('<br>'))));
   const levels = levelsOf(paint, how);
   const lines = levels.flatMap(([level]) => levelLine(x, y, z, level));
-  const labels = labelPlaces(x, y, z, levels);
+  const labels = labelPlaces(x, y, z, levels, plane.points);
   const { edge, lowest } = featuresOf(plane, key);
   const marks = marksOf(plane, key, how);
   const line = { hoverinfo: 'skip', showlegend: false, type: 'scatter', mode: 'lines' };
@@ -38,10 +38,8 @@ function mapTraces(plane, key, how, paint) {
       marker: { size: 9, symbol: 'cross', color: '#ffffff', line: { color: '#14161c', width: 1.2 } },
     },
     {
-      ...line, mode: 'markers+text', x: marks.map((point) => point.coordinates[0]), y: marks.map((point) => point.coordinates[1]),
-      text: marks.map((point) => plain(shortened(point.name, 22))), textposition: 'top center',
-      textfont: { size: 11, color: '#14161c', shadow: '0 0 2px #fff, 0 0 2px #fff, 0 0 4px #fff' },
-      marker: { size: 8, symbol: 'diamond-open', color: '#14161c', line: { width: 1.6 } },
+      ...line, mode: 'markers', x: marks.map((point) => point.coordinates[0]), y: marks.map((point) => point.coordinates[1]),
+      marker: { size: 8, symbol: 'diamond', color: '#ffffff', line: { color: '#14161c', width: 1.5 } },
     },
   ];
 }
@@ -54,20 +52,20 @@ function levelsOf({ range, flat }, how) {
 }
 
 // Where each level's number stands: on its line, away from the edges and from the other numbers.
-function labelPlaces(x, y, z, levels) {
+function labelPlaces(x, y, z, levels, points) {
   const [width, depth] = [x, y].map((axis) => Math.abs(axis[axis.length - 1] - axis[0]) || 1);
-  const placed = [];
+  const placed = points.map(({ coordinates }) => ({ at: coordinates, label: '' }));
   for (const [level, label] of levels) {
     const places = levelLine(x, y, z, level).map(([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2])
       .filter((at) => Math.abs(at[0] - (x[0] + x[x.length - 1]) / 2) < 0.44 * width && Math.abs(at[1] - (y[0] + y[y.length - 1]) / 2) < 0.44 * depth);
     const apart = (at) => placed.reduce((least, other) => Math.min(least, Math.hypot((at[0] - other.at[0]) / width, (at[1] - other.at[1]) / depth)), 0.5);
     const best = places.filter((_, i) => i % Math.ceil(places.length / 200) === 0).map((at) => ({ at, label, far: apart(at) })).sort((a, b) => b.far - a.far)[0];
-    if (best && best.far > 0.14) placed.push(best);
+    if (best && best.far > 0.15) placed.push(best);
   }
-  return placed;
+  return placed.filter(({ label }) => label);
 }
 
-function mapLayout(plane, key) {
+function mapLayout(plane, key, how) {
   const { x, y } = gridOf(plane, key);
   const bounds = (axis) => {
     const room = axis.length > 1 ? 0 : 0.5;
@@ -77,10 +75,19 @@ function mapLayout(plane, key) {
   const ratio = (across[1] - across[0]) / (up[1] - up[0]);
   const square = ratio > 0.4 && ratio < 2.5 ? { scaleanchor: 'x', scaleratio: 1, constrain: 'domain' } : {}; // one unit, one length
   return {
-    ...chartLayout(), margin: { l: 40, r: 8, t: 4, b: 36 }, showlegend: false,
+    ...chartLayout(), margin: { l: 40, r: 8, t: 4, b: 36 }, showlegend: false, annotations: nameplates(plane, key, how, across),
     xaxis: { ...chartAxis(axisName(plane.x_label, 'x'), 44), range: across, constrain: 'domain', zeroline: false, showgrid: false, ticks: 'outside', ticklen: 3, tickcolor: colour('rule') },
     yaxis: { ...chartAxis(axisName(plane.y_label, 'y'), 34), range: up, zeroline: false, showgrid: false, ticks: 'outside', ticklen: 3, tickcolor: colour('rule'), ...square },
   };
+}
+
+// The models' names above their marks, where they have room.
+function nameplates(plane, key, how, [left, right]) {
+  const side = (x) => { const share = (x - left) / (right - left); return share < 0.3 ? 'left' : share > 0.7 ? 'right' : 'center'; };
+  return marksOf(plane, key, how).filter(({ name }) => name).map(({ name, coordinates: [x, y] }) => ({
+    x, y, text: plain(shortened(name, 22)), ax: 0, ay: -30, xanchor: side(x), arrowhead: 0, arrowwidth: 1, arrowcolor: '#14161c', standoff: 6,
+    bgcolor: 'rgba(255, 255, 255, 0.82)', borderpad: 2, font: { size: 11, color: '#14161c' },
+  }));
 }
 
 // Long labels stand above the map.
@@ -89,7 +96,7 @@ const axisName = (label, name) => (label.length > 24 ? name : label);
 function drawMaps(key, how) {
   return Promise.all(mapGraphs.map((graph, i) => {
     const plane = data.planes[i];
-    return Plotly.react(graph, mapTraces(plane, key, how, paintOf(plane, key, how)), mapLayout(plane, key), CONFIG);
+    return Plotly.react(graph, mapTraces(plane, key, how, paintOf(plane, key, how)), mapLayout(plane, key, how), CONFIG);
   }));
 }
 

@@ -6,8 +6,8 @@ const copied = (some) => JSON.parse(JSON.stringify(some));
 // Where the eye starts: farther away where a plane has little width or height, so that its axes stay in the picture.
 function home() {
   const box = planeGraphs[0]?.getBoundingClientRect() ?? { width: 1300, height: 1000 };
-  const far = Math.min(1.8, Math.max(0.92, (1.35 * box.height) / box.width));
-  return { eye: { x: 1.05 * far, y: -1.33 * far, z: 0.8 * far }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.13 } };
+  const far = Math.min(1.8, Math.max(0.88, (1.35 * box.height) / box.width));
+  return { eye: { x: 1.05 * far, y: -1.33 * far, z: 0.8 * far }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.19 } };
 }
 
 let camera = null; // the one of all

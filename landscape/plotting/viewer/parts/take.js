@@ -96,7 +96,7 @@ function table() {
   return `${rows.join('\n')}\n`;
 }
 
-// The camera in degrees, as matplotlib and `landscape plot` have it.
+// The camera in degrees, as matplotlib counts them.
 function cameraOptions() {
   const { eye } = camera ?? home();
   const degrees = (angle) => String(Math.round((angle * 1800) / Math.PI) / 10);
@@ -134,7 +134,7 @@ const TAKES = {
   sections: async () => saveText(`${fileStem()}-sections.svg`, await vectorPicture(sectionGraphs, sectionNames()), 'image/svg+xml'),
   lines: async () => saveText(`${fileStem()}-lines.svg`, await vectorPicture([lineGraph], [titleOf(metricOf(view.metric))]), 'image/svg+xml'),
   table: async () => saveText(`${fileStem()}-${view.metric}.csv`, table(), 'text/csv'),
-  camera: async () => copy(cameraOptions(), 'Options for landscape plot'),
+  camera: async () => copy(cameraOptions(), 'Camera'),
   link: async () => { writeAddress(); await copy(location.href, 'Link'); },
 };
 
