@@ -41,7 +41,7 @@ class Follower:
         self.surfaces = list(read())
         self.version = 1
         self._looked = clock()
-        self._history: deque[tuple[float, int]] = deque([(self._looked, count_done(self.surfaces))])
+        self._history: deque[tuple[float, int]] = deque([(self._looked, _count_done(self.surfaces))])
 
     def look(self) -> None:
         """Read again, unless that was done a moment ago."""
@@ -54,7 +54,7 @@ class Follower:
                 surfaces = list(self._read())
             except InputError:
                 return
-            n_done = count_done(surfaces)
+            n_done = _count_done(surfaces)
             if n_done != self._history[-1][1] or _are_complete(surfaces) != self.complete:
                 self.surfaces = surfaces
                 self.version += 1
@@ -90,27 +90,27 @@ class Follower:
     def progress(self) -> str:
         """How far it is, and how long the rest takes at the speed of the last two minutes."""
         n_points = sum(surface.grid.n_points for surface in self.surfaces)
-        n_done = count_done(self.surfaces)
+        n_done = _count_done(self.surfaces)
         if self.complete:
             return f"Complete: {n_points:,} points."
         text = f"{n_done:,} of {n_points:,} points ({100 * n_done / n_points:.0f}\u00a0%)"
         (then, before), (now, after) = self._history[0], self._history[-1]
         if after > before:
-            text += f", about {in_words((n_points - n_done) * (now - then) / (after - before))} left"
+            text += f", about {_in_words((n_points - n_done) * (now - then) / (after - before))} left"
         return text
 
 
-def count_done(surfaces: Sequence[Surface]) -> int:
+def _count_done(surfaces: Sequence[Surface]) -> int:
     """How many points are measured altogether; a point counts once all its metrics are there."""
     return sum(
         int(np.logical_and.reduce([np.asarray(mask, dtype=bool) for mask in surface.done.values()]).sum()) for surface in surfaces
     )
 
 
-def in_words(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     """A duration as a person says it.
 
-    >>> in_words(0.4), in_words(75), in_words(5400)
+    >>> _in_words(0.4), _in_words(75), _in_words(5400)
     ('1 s', '1 min', '1.5 h')
     """
     if seconds < 60:
@@ -158,7 +158,7 @@ def _handler(follower: Follower) -> type[BaseHTTPRequestHandler]:
         timeout = 30
         server_version, sys_version = "landscape", ""
 
-        def do_GET(self) -> None:
+        def reply(self) -> None:
             """Answer with the page, or with what is new since the version asked about."""
             port = self.server.server_address[1]  # type: ignore[index]
             if self.headers.get("Host", "") not in (f"127.0.0.1:{port}", f"localhost:{port}"):
@@ -169,6 +169,8 @@ def _handler(follower: Follower) -> type[BaseHTTPRequestHandler]:
             if address.path == "/news":
                 return self._tell(parse_qs(address.query).get("since", ["0"])[0])
             return self._answer(404, "text/plain", b"There is nothing here.\n")
+
+        do_GET = reply  # noqa: N815 (the name the standard library looks for)
 
         def _tell(self, since: str) -> None:
             told = follower.news(int(since) if since.isdecimal() and len(since) < 10 else 0)
