@@ -404,13 +404,16 @@ go()
 """
     job = start(2, program, tmp_path)
     wait_for(lambda: len(taken(tmp_path)) > 5, job, "the first items")
-    for pid in ranks(job):
-        os.kill(pid, signal.SIGSTOP)
+    root, other = ranks(job)
+    os.kill(other, signal.SIGSTOP)
+    time.sleep(0.3)  # what the other one sent has arrived; whatever it does next, rank 0 will have to wait for
+    os.kill(root, signal.SIGSTOP)
     before = len(taken(tmp_path))
     time.sleep(4)
     assert len(taken(tmp_path)) == before
-    for pid in ranks(job):
-        os.kill(pid, signal.SIGCONT)
+    os.kill(root, signal.SIGCONT)
+    time.sleep(0.3)
+    os.kill(other, signal.SIGCONT)
     code, out, err = finish(job)
     assert (code, err) == (0, "")
     assert sorted(taken(tmp_path)) == list(range(60))
