@@ -1,65 +1,58 @@
-"""The zoo's problems by name: which model, which data, which loss, and how it is trained."""
+"""The zoo's problems by name: which network, which data, which loss, and how it is trained."""
 
 from __future__ import annotations
 
-import math
-import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from landscape.errors import InputError, nearest
 from landscape.problem import Problem
-from landscape.zoo import datasets
-from landscape.zoo.models import MultilayerPerceptron, ResidualNetwork, check_depth
+from landscape.zoo.architectures import ARCHITECTURES, Architecture, Groups
+from landscape.zoo.catalogue import CATALOGUE
+from landscape.zoo.data import Splits
+from landscape.zoo.recipes import OPTIMIZERS, Recipe
+from landscape.zoo.settings import Choice, Number, Setting, Spec, WholeNumber, settle
+from landscape.zoo.sources import SOURCES, Augmentation, Loss, Place, Source
 
 __all__ = ["Blueprint", "Entry", "Recipe", "Setting", "blueprint", "problem", "problems"]
 
-Setting = str | int | float
-
-_WIDEST = 4096  # channels or units; beyond it a typing error is likelier than a wish
-_CIFAR10_PIXELS = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))  # mean and standard deviation, as in the paper's code
+_PREFIX = re.compile(rf"(?:({'|'.join(SOURCES)})-)?(.*)")
+_ADAPTIVE_RATE = 1e-3  # where Adam is asked for and no rate
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What `landscape problems` lists: a name, one line about it, and the paper and section it comes from."""
+    """What `landscape problems` lists, each in words.
 
-    name: str
-    description: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a problem is trained: SGD with Nesterov momentum, over `epochs` passes through the training examples.
-
-    `milestones`: shares of the epochs after which the learning rate falls to a tenth; without any it follows half a cosine to 0.
-    `augmented`: images are shifted by up to 4 pixels and mirrored at random. `largest_gradient`: the norm gradients are clipped at.
+    Attributes:
+        name: of the problem; the numbers in it may be others.
+        model: the network.
+        data: the data set.
+        loss: the loss and the metrics.
+        recipe: how it is trained.
+        source: the paper and section it comes from.
+        settings: what `--set` takes, with the defaults.
+        needs_files: whether it wants --data-dir.
     """
 
-    epochs: int
-    learning_rate: float = 0.1
-    milestones: tuple[float, ...] = ()
-    augmented: bool = False
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch_size: int = 128
-    largest_gradient: float = 5.0
+    name: str
+    model: str
+    data: str
+    loss: str
+    recipe: str
+    source: str
+    settings: Mapping[str, Setting]
+    needs_files: bool
 
-    def rate(self, epoch: int) -> float:
-        """The learning rate during an epoch, counted from 1.
-
-        >>> [round(Recipe(4, 0.1, milestones=(0.5, 0.75)).rate(epoch), 4) for epoch in (1, 2, 3, 4)]
-        [0.1, 0.1, 0.01, 0.001]
-        """
-        share = (epoch - 1) / self.epochs
-        if self.milestones:
-            return float(self.learning_rate * 0.1 ** sum(share >= milestone for milestone in self.milestones))
-        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
+    @property
+    def description(self) -> str:
+        """Network and data in one line."""
+        return f"{self.model}, on {self.data}{'; needs --data-dir' if self.needs_files else ''}"
 
 
 @dataclass(frozen=True)
@@ -68,56 +61,41 @@ class Blueprint:
 
     name: str
     make_model: Callable[[], nn.Module]
-    make_data: Callable[[str | os.PathLike[str] | None], datasets.Splits]
-    make_loss: Callable[[], nn.Module | datasets.NormalizedCrossEntropy]
+    make_data: Callable[[Place, bool], Splits]
+    make_loss: Callable[[], Loss]
     recipe: Recipe
+    augment: Augmentation | None = None
+    large: bool = False
+    evaluation_batch: int = 500
 
-    def build(self, data_dir: str | os.PathLike[str] | None = None, seed: int = 0) -> Problem:
+    def build(self, data_dir: Place = None, seed: int = 0, download: bool = False) -> Problem:
         """The problem with weights drawn from a seed; torch's own random numbers are left as they were.
+
+        Args:
+            data_dir: the folder its files are in.
+            seed: of the weights.
+            download: fetch files that are missing.
 
         Raises:
             InputError: when data are missing or damaged.
         """
-        data = self.make_data(data_dir)
+        data = self.make_data(data_dir, download)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             model = self.make_model().eval()
         return Problem(model, self.make_loss(), data, name=self.name)
 
 
-_ENTRIES = (
-    Entry(
-        "resnet56",
-        "residual network of 56 layers on CIFAR-10 (any depth 6 n + 2: resnet20, resnet110 …; width=16); needs --data-dir",
-        "Li et al. 2018, section 5; He et al. 2016, section 4.2",
-    ),
-    Entry("resnet56-noshort", "the same without shortcuts (any depth 6 n + 2); needs --data-dir", "Li et al. 2018, section 5"),
-    Entry(
-        "digits-resnet26",
-        "residual network of 26 layers on 8x8 digits (any depth 6 n + 2; width=8)",
-        "after Li et al. 2018, section 5",
-    ),
-    Entry("digits-resnet26-noshort", "the same without shortcuts (any depth 6 n + 2)", "after Li et al. 2018, section 5"),
-    Entry(
-        "digits-mlp-3x64",
-        "three hidden layers of 64 ReLU units on 8x8 digits (any number and width: digits-mlp-2x32 …)",
-        "after Goodfellow, Vinyals and Saxe 2015, section 3",
-    ),
-)
-_RESIDUAL = re.compile(r"(digits-)?resnet([1-9][0-9]{0,5})(-noshort)?")
-_PERCEPTRON = re.compile(r"digits-mlp-([1-9][0-9]?)x([1-9][0-9]{0,5})")
-
-
 def problems() -> list[Entry]:
     """What the zoo offers; the numbers in a name may be others.
 
     >>> [entry.name for entry in problems()][:2]
-    ['resnet56', 'resnet56-noshort']
+    ['moons-softmax', 'moons-mlp-2x16']
     """
-    return list(_ENTRIES)
+    return [_entry(name, words, source) for name, words, source in CATALOGUE]
 
 
-def problem(name: str, data_dir: str | os.PathLike[str] | None = None, **settings: Setting) -> Problem:
+def problem(name: str, data_dir: Place = None, **settings: Setting) -> Problem:
     """A problem of the zoo, with untrained weights that are the same at every call.
 
     >>> problem("digits-resnet8", width=4).splits
@@ -129,73 +107,86 @@ def problem(name: str, data_dir: str | os.PathLike[str] | None = None, **setting
     return blueprint(name, settings).build(data_dir)
 
 
-def blueprint(name: str, settings: dict[str, Setting] | None = None) -> Blueprint:
+def blueprint(name: str, settings: Mapping[str, Setting] | None = None) -> Blueprint:
     """What a name and its settings ask for; nothing is read yet.
 
     Raises:
         InputError: for an unknown name or setting, or a value out of range.
     """
-    if match := _RESIDUAL.fullmatch(name):
-        return _residual(name, match, settings or {})
-    if match := _PERCEPTRON.fullmatch(name):
-        return _perceptron(name, match, settings or {})
-    raise InputError(
-        f'the zoo has no problem "{name}": {nearest(name, (entry.name for entry in _ENTRIES))}; "landscape problems" lists them'
-    )
-
-
-def _residual(name: str, match: re.Match[str], settings: dict[str, Setting]) -> Blueprint:
-    on_digits, depth, shortcuts = bool(match[1]), int(match[2]), not match[3]
-    _check_known(name, settings, ("width",))
-    usual = 8 if on_digits else 16
-    width = _whole_number(name, settings, "width", usual)
-    check_depth(depth)  # now, not after the data are read
-    title = name if width == usual else f"{name} width={width}"
-    if on_digits:
-        recipe = Recipe(epochs=15)
-        return Blueprint(
-            title,
-            lambda: ResidualNetwork(depth, width, shortcuts, n_channels=1),
-            lambda _: datasets.digits(),
-            nn.CrossEntropyLoss,
-            recipe,
-        )
-    # Li et al. 2018, appendix: 0.1, but 0.01 where a deep network without shortcuts would not train with it
-    rate = 0.1 if shortcuts or depth <= 20 else 0.01
-    recipe = Recipe(epochs=300, learning_rate=rate, milestones=(150 / 300, 225 / 300, 275 / 300), augmented=True)
+    source_name, architecture, groups = _find(name)
+    source = SOURCES[source_name]
+    architecture.check(name, groups)
+    own, spec = _specs(source_name, architecture, groups)
+    values = settle(name, spec, settings or {})
+    mine, theirs = ({key: values[key] for key in part} for part in (architecture.spec(source_name), source.spec))
+    both = {**theirs, **mine}
+    recipe = _recipe(architecture.recipe(groups, both, source), values, settings or {})
+    changed = [f"{key}={values[key]}" for key in own if values[key] != own[key].default]
+    for_model = both if source.kind == "text" else mine  # a language model has to know the size of the vocabulary
     return Blueprint(
-        title,
-        lambda: ResidualNetwork(depth, width, shortcuts),
-        datasets.cifar10,
-        lambda: datasets.NormalizedCrossEntropy(*_CIFAR10_PIXELS),
+        " ".join([name, *changed]),
+        lambda: architecture.make(groups, for_model, source),
+        lambda place, download: source.read(both, place, download),
+        lambda: source.loss(both),
         recipe,
+        source.augment,
+        source.large,
+        source.evaluation_batch,
     )
 
 
-def _perceptron(name: str, match: re.Match[str], settings: dict[str, Setting]) -> Blueprint:
-    _check_known(name, settings, ())
-    n_hidden, width = int(match[1]), _whole_number(name, {"width": match[2]}, "width", 64)
-    return Blueprint(
+def _find(name: str) -> tuple[str, Architecture, Groups]:
+    found = _PREFIX.fullmatch(name)
+    source_name, rest = (found[1], found[2]) if found else (None, name)
+    for architecture in ARCHITECTURES:
+        groups = architecture.match(rest)
+        home = source_name or architecture.home
+        if groups is not None and home is not None and SOURCES[home].kind in architecture.kinds:
+            return home, architecture, groups
+    raise InputError(
+        f'the zoo has no problem "{name}": {nearest(name, (known for known, _, _ in CATALOGUE))}; "landscape problems" lists them'
+    )
+
+
+def _specs(source_name: str, architecture: Architecture, groups: Groups) -> tuple[Spec, Spec]:
+    """The settings of network and data, and those together with the recipe's."""
+    source = SOURCES[source_name]
+    own: Spec = {**architecture.spec(source_name), **source.spec}
+    usual = architecture.recipe(groups, {key: kind.default for key, kind in own.items()}, source)
+    size: Spec = {"unroll": WholeNumber(usual.unroll)} if usual.unroll else {"batch_size": WholeNumber(usual.batch_size, 1, 65536)}
+    recipe: Spec = {
+        "optimizer": Choice(usual.optimizer, OPTIMIZERS),
+        "learning_rate": Number(usual.learning_rate, 0.0, 1e6),
+        **size,
+        "momentum": Number(usual.momentum, 0.0, 0.9999),
+        "weight_decay": Number(usual.weight_decay, 0.0, 1e3),
+        "largest_gradient": Number(usual.largest_gradient, 1e-9, 1e9),
+        "augmented": Choice("yes" if usual.augmented else "no", ("yes", "no") if source.augment else ("no",)),
+    }
+    return own, {**own, **recipe}
+
+
+def _recipe(usual: Recipe, values: Mapping[str, Any], given: Mapping[str, Setting]) -> Recipe:
+    """The usual recipe, with what was given in place of its own."""
+    changes = {key: values[key] for key in given if hasattr(usual, key) and key != "augmented"}
+    if "augmented" in given:
+        changes["augmented"] = values["augmented"] == "yes"
+    if changes.get("optimizer", "sgd") != "sgd" and usual.optimizer == "sgd":
+        changes.setdefault("learning_rate", _ADAPTIVE_RATE)
+    return replace(usual, **changes)
+
+
+def _entry(name: str, words: str, paper: str) -> Entry:
+    source_name, architecture, groups = _find(name)
+    source: Source = SOURCES[source_name]
+    _, spec = _specs(source_name, architecture, groups)
+    return Entry(
         name,
-        lambda: MultilayerPerceptron(n_hidden=n_hidden, width=width),
-        lambda _: datasets.digits(),
-        nn.CrossEntropyLoss,
-        Recipe(epochs=30),
+        words,
+        source.title,
+        source.measures,
+        blueprint(name).recipe.describe(),
+        paper,
+        {key: kind.default for key, kind in spec.items()},
+        source.needs_files,
     )
-
-
-def _check_known(name: str, settings: dict[str, Setting], known: tuple[str, ...]) -> None:
-    for key in settings:
-        if key not in known:
-            raise InputError(f'{name} has no setting "{key}"; ' + (nearest(key, known) if known else "it has none at all"))
-
-
-def _whole_number(name: str, settings: dict[str, Setting], key: str, default: int) -> int:
-    value = settings.get(key, default)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not (number.is_integer() and 1 <= number <= _WIDEST):
-        raise InputError(f"{name}: {key}={value} is not a whole number from 1 to {_WIDEST}")
-    return int(number)

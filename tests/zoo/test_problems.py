@@ -18,10 +18,14 @@ def test_each_entry_can_be_had() -> None:
         assert entry.description
         assert entry.source
         assert "\n" not in entry.description
-        if entry.name.startswith("digits"):
+        assert all((entry.model, entry.data, entry.loss, entry.recipe))
+        if not entry.needs_files:
             found = problem(entry.name)
             assert isinstance(found, Problem)
-            assert (found.name, found.splits) == (entry.name, ["train", "test"])
+            text = entry.name.startswith("text")
+            assert (found.name, found.splits) == (entry.name, ["train", "valid", "test"] if text else ["train", "test"])
+            examples = found.examples("test")
+            assert set(found.loss(found.model, examples.batch(0, 2), 2)) == {"loss", "accuracy"}
         else:
             with pytest.raises(InputError, match="needs --data-dir"):
                 problem(entry.name)
@@ -85,7 +89,17 @@ def test_widths_when_nothing_is_set() -> None:
         ("digits-mlp-0x64", {}, "the zoo has no problem"),
         ("digits-mlp-3x99999", {}, "not a whole number from 1 to 4096"),
         ("digits-resnet8", {"widht": 4}, 'no setting "widht"; did you mean "width"'),
-        ("digits-mlp-3x64", {"width": 4}, 'no setting "width"; it has none'),
+        ("digits-mlp-3x64", {"width": 4}, 'no setting "width"; '),
+        ("digits-mlp-3x64", {"units": "rleu"}, 'units=rleu is unknown: did you mean "relu"'),
+        ("digits-mlp-3x64", {"optimizer": "sdg"}, 'optimizer=sdg is unknown: did you mean "sgd"'),
+        ("digits-mlp-3x64", {"learning_rate": "nan"}, "learning_rate=nan is not a number from 0"),
+        ("digits-mlp-3x64", {"augmented": "yes"}, "augmented=yes is unknown"),
+        ("moons-cnn", {}, "the zoo has no problem"),
+        ("text-resnet8", {}, "the zoo has no problem"),
+        ("mlp-2x16", {}, "the zoo has no problem"),
+        ("wrn27-10", {}, "no wide residual network of depth 27"),
+        ("densenet101", {}, "no DenseNet-BC of depth 101"),
+        ("moons-softmax", {"noise": -1}, "noise=-1 is not a number from 0 to 2"),
         ("digits-resnet8", {"width": "wide"}, "width=wide is not a whole number"),
         ("digits-resnet8", {"width": 0}, "width=0 is not"),
         ("digits-resnet8", {"width": 2.5}, "width=2.5 is not"),
@@ -108,6 +122,40 @@ def test_the_papers_schedule() -> None:
     assert falls == [151, 226, 276]  # after 150, 225 and 275 epochs
     assert rates[-1] == pytest.approx(1e-4)
     assert blueprint("resnet56-noshort").recipe.rate(1) == 0.01
+
+
+def test_settings_of_the_recipe_are_no_part_of_the_problem() -> None:
+    plan = blueprint("digits-mlp-1x8", {"optimizer": "adam", "batch_size": 32, "units": "tanh"})
+    assert plan.name == "digits-mlp-1x8 units=tanh"
+    assert (plan.recipe.optimizer, plan.recipe.batch_size, plan.recipe.learning_rate) == ("adam", 32, 1e-3)
+    assert blueprint("digits-mlp-1x8", {"optimizer": "adam", "learning_rate": "0.01"}).recipe.learning_rate == 0.01
+    assert blueprint("resnet20", {"augmented": "no"}).recipe.augmented is False
+
+
+def test_zarembas_schedule() -> None:
+    """Section 4.1: 13 epochs at rate 1, halved after each epoch from the fifth on; the medium model 39, by 1.2 after the sixth."""
+    small = blueprint("ptb-lstm-2x200").recipe
+    rates = [small.rate(epoch) / small.unroll for epoch in range(1, 14)]
+    assert rates == pytest.approx([1] * 4 + [0.5**k for k in range(1, 10)])
+    assert small.largest_gradient * small.unroll == pytest.approx(5)
+    assert (small.unroll, small.batch_size, small.momentum, small.weight_decay) == (20, 20, 0, 0)
+    medium = blueprint("ptb-lstm-2x650", {"dropout": 0.5, "scale": 0.05}).recipe
+    assert [medium.rate(epoch) / medium.unroll for epoch in (6, 7, 8, 39)] == pytest.approx([1, 1 / 1.2, 1 / 1.2**2, 1 / 1.2**33])
+
+
+@pytest.mark.parametrize("name", ["resnet8-nobn", "cifar10-resnet8", "vgg9", "vgg9-nobn", "wrn10-1", "densenet10", "cifar10-cnn"])
+def test_networks_of_images_fit_their_data(name: str) -> None:
+    plan = blueprint(name)
+    assert plan.make_model().eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    if "nobn" in name:
+        assert not any("BatchNorm" in type(module).__name__ for module in plan.make_model().modules())
+
+
+def test_networks_of_other_data_fit_them() -> None:
+    assert blueprint("mnist-cnn", {"pooling": "min"}).make_model()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert blueprint("fashion-softmax").make_model()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert blueprint("membranes-unet-noskip", {"width": 2}).make_model()(torch.zeros(1, 1, 40, 40)).shape == (1, 2, 40, 40)
+    assert blueprint("ptb-gpt-1x8", {"context": 5}).make_model()(torch.zeros(1, 5, dtype=torch.long)).shape == (1, 5, 10_000)
 
 
 def test_half_a_cosine() -> None:

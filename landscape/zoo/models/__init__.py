@@ -11,7 +11,7 @@ from landscape.zoo.models.lstm import LanguageLSTM
 from landscape.zoo.models.mlp import MultilayerPerceptron, ResidualPerceptron, SoftmaxRegression
 from landscape.zoo.models.unet import EncoderDecoder, FullyConvolutional
 from landscape.zoo.models.vgg import VGG9
-from landscape.zoo.models.wide_resnet import WideResidualNetwork
+from landscape.zoo.models.wide_resnet import WideResidualNetwork, check_wide_depth
 
 __all__ = [
     "ACTIVATIONS",
@@ -33,4 +33,5 @@ __all__ = [
     "WideResidualNetwork",
     "check_dense_depth",
     "check_depth",
+    "check_wide_depth",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.zoo.models.layers import initialize
 
-__all__ = ["WideResidualNetwork"]
+__all__ = ["WideResidualNetwork", "check_wide_depth"]
 
 _FIRST = 16  # channels of the first convolution
 
@@ -44,8 +44,7 @@ class WideResidualNetwork(nn.Module):
 
     def __init__(self, depth: int = 28, k: int = 10, n_channels: int = 3, n_classes: int = 10) -> None:
         super().__init__()
-        if not 10 <= depth <= 1204 or (depth - 4) % 6:
-            raise InputError(f"there is no wide residual network of depth {depth}; take 6 n + 4 from 10, for instance 16 or 28")
+        check_wide_depth(depth)
         n_blocks, widths = (depth - 4) // 6, (_FIRST * k, 2 * _FIRST * k, 4 * _FIRST * k)
         self.conv1 = nn.Conv2d(n_channels, _FIRST, 3, padding=1, bias=False)
         blocks: list[nn.Module] = []
@@ -64,3 +63,13 @@ class WideResidualNetwork(nn.Module):
         features = F.relu(self.norm(self.blocks(self.conv1(images))))
         logits: Tensor = self.linear(features.mean(dim=(2, 3)))
         return logits
+
+
+def check_wide_depth(depth: int) -> None:
+    """Refuse a depth that no wide residual network has.
+
+    Raises:
+        InputError: for a depth that is not 6 n + 4.
+    """
+    if not 10 <= depth <= 1204 or (depth - 4) % 6:
+        raise InputError(f"there is no wide residual network of depth {depth}; take 6 n + 4 from 10, for instance 16 or 28")
