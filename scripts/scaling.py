@@ -22,12 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import answers
 import numpy as np
 import torch
 
 import landscape
 from landscape.atomic import replacing
-from landscape.benchmark import answering, simulation, sleeping
+from landscape.benchmark import simulation, sleeping
 from landscape.benchmark.report import environment_of
 from landscape.errors import LandscapeError, nearest
 from landscape.executors import Schedule
@@ -68,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _answers(options: argparse.Namespace) -> dict[str, Any]:
     ways, loads = ("thread", "between", "counter"), ("large", "small")
-    return {"milliseconds": {way: {load: answering.run(way, load) for load in loads} for way in ways}}
+    return {"milliseconds": {way: {load: answers.run(way, load) for load in loads} for way in ways}}
 
 
 def _sleeping(options: argparse.Namespace) -> dict[str, Any]:
@@ -107,8 +108,8 @@ def _simulation(options: argparse.Namespace) -> dict[str, Any]:
                     **{f"{name}_efficiency": value for name, value in others.items()},
                 }
             )  # fmt: skip
-    answers = simulation.Answers()
-    return {"delay": answers.delay, "service": answers.service, "sigma": 1.0, "runs": found}
+    assumed = simulation.Answers()
+    return {"delay": assumed.delay, "service": assumed.service, "sigma": 1.0, "runs": found}
 
 
 def _network(options: argparse.Namespace) -> dict[str, Any]:

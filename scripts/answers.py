@@ -37,16 +37,7 @@ def run(way: str, load: str) -> dict[str, float]:
     Raises:
         RunError: when the job fails.
     """
-    command = [
-        str(Path(sys.executable).with_name("mpiexec")),
-        "-n",
-        "2",
-        sys.executable,
-        "-m",
-        "landscape.benchmark.answering",
-        way,
-        load,
-    ]
+    command = [str(Path(sys.executable).with_name("mpiexec")), "-n", "2", sys.executable, __file__, way, load]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise RunError(f"the job failed: {done.stderr.strip()[-300:]}")
