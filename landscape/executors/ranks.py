@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import socket
@@ -214,10 +215,21 @@ class Ranks(Executor):
             sys.stderr.write("\n".join(line for line in lines if line))
             sys.stderr.flush()
             time.sleep(_FORWARDING)
+            _unlink_shared_memory()
             self._comm.Abort(code)
             time.sleep(_DYING)  # some MPIs only send word to the launcher, and return
         finally:
             os._exit(code)  # before anybody says the same again
+
+
+def _unlink_shared_memory() -> None:
+    """Take away the names of the shared memory that MPICH's abort leaves behind: it fills /dev/shm, and confuses a later job."""
+    with contextlib.suppress(OSError):  # where there is no /proc, there is nothing to see
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            paths = {line.split(maxsplit=5)[5].strip() for line in maps if "/dev/shm/mpich_shm" in line}
+        for path in paths:
+            with contextlib.suppress(OSError):  # another rank was faster
+                os.unlink(path)
 
 
 def _computed(

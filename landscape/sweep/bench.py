@@ -127,10 +127,16 @@ def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -
         "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
         "data": " ".join(sample.sha256 for sample in samples),
     }
-    first, *others = executor.gather(mine)
+    everybody = executor.gather(mine)
+    executor.at_root(lambda: _compare(everybody))
+
+
+def _compare(everybody: Sequence[dict[str, str]]) -> None:
+    first, *others = everybody
     for rank, theirs in enumerate(others, start=1):
-        for what in list(mine)[1:]:
-            if theirs[what] != first[what]:
-                raise InputError(
-                    f"rank {rank} on {theirs['host']} has another {what} than rank 0 on {first['host']}; give every rank the same files and code"
-                )
+        differing = [what for what in first if what != "host" and theirs[what] != first[what]]
+        if differing:
+            raise InputError(
+                f"rank {rank} on {theirs['host']} has other {', '.join(differing)} than rank 0 on {first['host']}; "
+                "give every rank the same files and code"
+            )

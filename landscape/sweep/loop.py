@@ -68,8 +68,7 @@ def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> S
             bench = prepare(plan, options, executor, old, progress)
             check_agreement(executor, bench.plan, bench.samples)
             sweep = _Sweep(executor, options, bench, progress)
-            executor.at_root(lambda: sweep.begin(old))
-            sweep.measure(deadline)
+            sweep.measure(deadline, executor.at_root(lambda: sweep.begin(old)))
             ranks = executor.gather(sweep.work)
             return executor.at_root(lambda: sweep.finish(ranks))
     finally:
@@ -105,8 +104,12 @@ class _Sweep:
         self._blocks: list[list[Index]] = []  # those left to compute, on the root
         self._missing: set[Index] = set()  # their points that are to be recorded
 
-    def begin(self, old: Surface | None) -> None:
-        """Check the engine, write the file with what is known, and say what is left to measure and how long it takes."""
+    def begin(self, old: Surface | None) -> float:
+        """Check the engine, write the file with what is known, and say what is left to measure and how long it takes.
+
+        Returns:
+            The seconds that a point takes, with a tolerance at most.
+        """
         plan, bench, engine = self._plan, self._bench, self._bench.objective.engine
         check = check_models(plan, bench.objective, bench.samples, bench.calibration)
         for complaint in check.complaints:
@@ -135,7 +138,7 @@ class _Sweep:
         self._blocks, self._missing = self._left(set(pending(surface, self._keys)))
         path = Path(self._options.to) if self._options.to is not None else None
         self._record = Record(surface, path, self._directions())
-        self._announce(check)
+        return self._announce(check)
 
     def _left(self, pending: set[Index]) -> tuple[list[list[Index]], set[Index]]:
         """The blocks to compute, and the points of this run's part in them that are not measured yet.
@@ -147,11 +150,17 @@ class _Sweep:
         audited = set(self._audit.points) if missing else set()
         return [block for block in blocks if not (missing | audited).isdisjoint(block)], missing
 
-    def measure(self, deadline: float) -> None:
-        """Measure the points left, until all are done or no further one would end before the deadline."""
+    def measure(self, deadline: float, seconds: float) -> None:
+        """Measure the points left, until all are done or no further one would end before the deadline.
+
+        Args:
+            deadline: of the monotonic clock.
+            seconds: that a point takes, at most.
+        """
+        self._measuring.slowest = 0.0 if self._bench.objective.engine.tolerance else seconds
         task = Task(
             items=self._blocks, compute=self._compute, take=self._take, late=lambda: self._measuring.late(deadline), tend=self._tend,
-            rescue=self._rescued, seconds=self._measuring.lanes * self._measuring.slowest,
+            rescue=self._rescued, seconds=self._measuring.lanes * seconds,
         )  # fmt: skip
         started = time.perf_counter()
         self._bench.objective.stopwatch.reset()
@@ -267,13 +276,9 @@ class _Sweep:
         pairs = zip(self._plan.axes, self._plan.subspace.directions, strict=True)
         return {axis.name: {n: t.cpu().numpy() for n, t in {**d.parameters, **d.buffers}.items()} for axis, d in pairs}
 
-    def _announce(self, check: SelfCheck) -> None:
-        n_left, note, attributes, engine = (
-            len(self._missing),
-            self._progress.note,
-            self._plan.attributes,
-            self._bench.objective.engine,
-        )
+    def _announce(self, check: SelfCheck) -> float:
+        n_left, note = len(self._missing), self._progress.note
+        attributes, engine = self._plan.attributes, self._bench.objective.engine
         if trains_otherwise(self._plan.problem.model):
             note("the model is in train mode; a copy of it is measured in eval mode")
         if "cosine" in attributes:
@@ -281,7 +286,6 @@ class _Sweep:
         seconds = check.seconds
         if engine.lossy and n_left:  # the origin was computed in fp32
             seconds = self._bench.objective.measure(self._plan.place(self._audit.points[-1])).seconds
-        self._measuring.slowest = 0.0 if engine.tolerance else seconds
         total = n_left * seconds / self._executor.n_ranks
         if total > _LONG_RUN:
             ranks = f" × {self._executor.n_ranks} ranks" if self._executor.n_ranks > 1 else ""
@@ -293,3 +297,4 @@ class _Sweep:
                 f"{n_gpus} GPUs are visible, {self._executor.n_local_ranks} used: start with mpirun -n {n_gpus} in front of the command"
             )
         self._progress.start(self._plan.grid.n_points, self._plan.grid.n_points - n_left)
+        return seconds

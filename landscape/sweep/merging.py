@@ -63,7 +63,7 @@ def merge(
             if (
                 part.runs
                 and parts[0][1].runs
-                and (changes := differing(part.runs[-1], parts[0][1].runs[-1], f"{name} was made with"))
+                and (changes := differing(part.runs[-1], parts[0][1].runs[-1], f"{name} was made otherwise than {parts[0][0]}:"))
             ):
                 progress.note(changes)
         surface = merged.surface()

@@ -345,7 +345,7 @@ def test_ranks_that_differ_stop_before_the_first_point(here: Path, what: str) ->
     code, out, err = run(2, DIFFERS, here, what)
     host = os.uname().nodename
     assert out == ""
-    assert f"rank 1 on {host} has another {what} than rank 0 on {host}" in err
+    assert f"rank 1 on {host} has other {what} than rank 0 on {host}" in err
     assert "Traceback" not in err
     assert code == 2
     assert not (here / "measured").exists()

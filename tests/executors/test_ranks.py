@@ -430,3 +430,22 @@ def test_a_killed_rank_ends_the_job(tmp_path: Path, victim: int) -> None:
     assert not processes(job)
     end(job)
     assert len(taken(tmp_path)) < 1000
+
+
+@needs_mpi
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm")
+def test_an_ended_job_leaves_no_shared_memory(tmp_path: Path) -> None:
+    program = """
+from landscape.executors import Task, launched
+executor = launched()
+task = Task(list(range(9)), lambda item: 1 // (item - 5), lambda *pair: None)
+try:
+    executor.share_out(task)
+except BaseException as error:
+    executor.abandon(error)
+"""
+    before = set(Path("/dev/shm").glob("mpich_shm_*"))
+    code, _, err = run(3, program, tmp_path)
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert set(Path("/dev/shm").glob("mpich_shm_*")) <= before
