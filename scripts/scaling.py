@@ -4,6 +4,7 @@
     scripts/scaling sleeping      2, 4 and 8 real ranks that sleep, beside the static split and the original's lock-step
     scripts/scaling simulation    the same schedule to 10,000 ranks, event by event
     scripts/scaling network       a real network on 1 and on 2 ranks of one thread each
+    scripts/scaling files         a checkpoint read by every rank, and read by one that sends it to all
     scripts/scaling figure        figure.png from the JSON files
 
 Without a part: all of them.
@@ -132,6 +133,35 @@ def _network(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+READING = """
+import json, sys, time, torch
+from landscape.executors import launched
+executor = launched()
+seconds = {}
+for way, make in (("read by all", executor.together), ("read by one", executor.at_root)) * 3:
+    executor.gather(None)
+    began = time.perf_counter()
+    make(lambda: torch.load(sys.argv[1], weights_only=True))
+    executor.gather(None)
+    seconds[way] = min(seconds.get(way, 1e9), time.perf_counter() - began)
+if executor.is_root:
+    print(json.dumps(seconds))
+"""
+
+
+def _files(options: argparse.Namespace) -> dict[str, Any]:
+    """The best of three turns, a file of 100 MB in the memory of the file system."""
+    found = []
+    with TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "net.pt"
+        torch.save({str(k): torch.randn(2_500_000) for k in range(10)}, checkpoint)
+        for n_ranks in (2, 4, 8):
+            command = [str(BIN / "mpiexec"), "-n", str(n_ranks), sys.executable, "-c", READING, str(checkpoint)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append({"n_ranks": n_ranks, "seconds": json.loads(done.stdout)})
+    return {"megabytes": 100, "runs": found}
+
+
 def _command(folder: str, checkpoint: str, name: str) -> list[str]:
     words = f"digits-resnet26 {checkpoint} --x -1:1:9 --y -1:1:9 --threads 1 --engine eager --quiet --overwrite"
     return [str(BIN / "landscape"), "surface", *words.split(), "-o", str(Path(folder) / f"{name}.h5")]
@@ -191,6 +221,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
     "sleeping": _sleeping,
     "simulation": _simulation,
     "network": _network,
+    "files": _files,
     "figure": _figure,
 }
 
