@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from landscape.atomic import replacing
 from landscape.errors import InputError
 
 __all__ = ["Folder"]
 
-_CHECKPOINTS = "epoch_[0-9][0-9][0-9]*.pt"
+_EPOCHS = "epoch_[0-9][0-9][0-9]*.pt"
+_STEPS = "step_[0-9][0-9][0-9][0-9]*.pt"
 
 
 class Folder:
     """Where a training goes: checkpoints, `history.jsonl`, and `result.json`, whose presence says that it is finished.
 
-    An unfinished training in the folder makes way; a finished one, or checkpoints of another origin, only if `overwrite` says so.
+    An unfinished training in the folder is gone on with; a finished one, or checkpoints of another origin, make way only if
+    `overwrite` says so.
 
     Raises:
         InputError: when the folder is taken or cannot be written.
@@ -29,7 +33,7 @@ class Folder:
         self.path = path
         self.history = path / "history.jsonl"
         self.result = path / "result.json"
-        stale = sorted(path.glob(_CHECKPOINTS)) if path.is_dir() else []
+        stale = self._checkpoints()
         if self.result.exists() and not overwrite:
             raise InputError(f"{path}: holds a finished training; choose another --out, or replace it with --overwrite")
         if stale and not overwrite and not self.history.exists():
@@ -38,17 +42,49 @@ class Folder:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for old in (self.result, *stale):  # the mark of being finished goes first
-                old.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        if overwrite or not self.history.exists():
+            self.clear()
+
+    def clear(self) -> None:
+        """Take away what an earlier training left, and begin a history.
+
+        Raises:
+            InputError: when the folder cannot be written.
+        """
+        try:
+            for old in (self.result, *self._checkpoints(), *self.path.glob(_STEPS)):  # the mark of being finished goes first
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another --out") from error
         self.write_history([])
 
     def checkpoint(self, epoch: int) -> Path:
         """The path of an epoch's checkpoint; 0 is before training."""
         return self.path / f"epoch_{epoch:03d}.pt"
 
-    def write_history(self, lines: Iterable[Mapping[str, float]]) -> None:
+    def step(self, step: int) -> Path:
+        """The path of the checkpoint after one of the first steps."""
+        return self.path / f"step_{step:04d}.pt"
+
+    def unfinished(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """What is there to go on with, the newest first: a checkpoint that can be read, and the history up to it.
+
+        A damaged file is passed over; nothing in one is run.
+        """
+        history = self._read_history()
+        for path in reversed(self._checkpoints()):
+            try:
+                made = torch.load(path, map_location="cpu", weights_only=True)
+                epoch = int(made["epoch"])
+                lines = [line for line in history if line["epoch"] <= epoch]
+            except Exception:  # torch.load raises a dozen kinds of error for damaged files; the one before it may be whole
+                continue
+            if len(lines) == epoch and path == self.checkpoint(epoch):
+                yield made, lines
+
+    def write_history(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """One line of JSON for each epoch."""
         self.write(self.history, "".join(json.dumps(_finite(line)) + "\n" for line in lines).encode())
 
@@ -65,7 +101,24 @@ class Folder:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
 
+    def _checkpoints(self) -> list[Path]:
+        """Those of epochs, in order."""
+        return sorted(self.path.glob(_EPOCHS), key=lambda path: (len(path.name), path.name)) if self.path.is_dir() else []
+
+    def _read_history(self) -> list[dict[str, Any]]:
+        try:
+            return [dict(json.loads(line)) for line in self.history.read_text("utf-8").splitlines()]
+        except (OSError, ValueError, TypeError):
+            return []
+
 
 def _finite(facts: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no NaN and no infinity: they become text, and stay what they were."""
-    return {key: str(value) if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()}
+    return {
+        key: _finite(value)
+        if isinstance(value, Mapping)
+        else str(value)
+        if isinstance(value, float) and not math.isfinite(value)
+        else value
+        for key, value in facts.items()
+    }

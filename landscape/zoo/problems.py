@@ -19,7 +19,7 @@ from landscape.zoo.recipes import OPTIMIZERS, Recipe
 from landscape.zoo.settings import Choice, Number, Setting, Spec, WholeNumber, settle
 from landscape.zoo.sources import SOURCES, Augmentation, Loss, Place, Source
 
-__all__ = ["Blueprint", "Entry", "Recipe", "Setting", "blueprint", "problem", "problems"]
+__all__ = ["Blueprint", "Entry", "Recipe", "Setting", "blueprint", "describe", "problem", "problems"]
 
 _PREFIX = re.compile(rf"(?:({'|'.join(SOURCES)})-)?(.*)")
 _ADAPTIVE_RATE = 1e-3  # where Adam is asked for and no rate
@@ -93,6 +93,24 @@ def problems() -> list[Entry]:
     ['moons-softmax', 'moons-mlp-2x16']
     """
     return [_entry(name, words, source) for name, words, source in CATALOGUE]
+
+
+def describe(name: str) -> Entry:
+    """One problem in words, also one whose name has other numbers than those listed.
+
+    >>> describe("digits-resnet8").settings["width"]
+    8
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    source_name, architecture, groups = _find(name)
+    architecture.check(name, groups)
+    listed = {known: (words, paper) for known, words, paper in CATALOGUE}
+    kin = next((known for known in listed if _find(known)[:2] == (source_name, architecture)), None)
+    kin = kin or next(known for known in listed if _find(known)[1] is architecture)
+    words, paper = listed.get(name) or (f"a network of the kind of {kin}", listed[kin][1])
+    return _entry(name, words, paper)
 
 
 def problem(name: str, data_dir: Place = None, **settings: Setting) -> Problem:
