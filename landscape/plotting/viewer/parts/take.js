@@ -96,11 +96,12 @@ function table() {
   return `${rows.join('\n')}\n`;
 }
 
-// The camera in degrees, as matplotlib counts them.
+// The camera as `landscape plot` takes it: elevation and azimuth of the way from what it looks at to the eye, as matplotlib counts them.
 function cameraOptions() {
-  const { eye } = camera ?? home();
+  const { eye, center } = camera ?? home();
+  const [x, y, z] = ['x', 'y', 'z'].map((axis) => eye[axis] - center[axis]);
   const degrees = (angle) => String(Math.round((angle * 1800) / Math.PI) / 10);
-  return `--elev ${degrees(Math.asin(eye.z / Math.hypot(eye.x, eye.y, eye.z)))} --azim ${degrees(Math.atan2(eye.y, eye.x))}`;
+  return `--camera=${degrees(Math.asin(z / Math.hypot(x, y, z)))},${degrees(Math.atan2(y, x))}`;
 }
 
 async function copy(text, what) {
