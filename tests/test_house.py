@@ -47,7 +47,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "executors": ({"errors", "grid"}, {"mpi4py", "numpy", "torch"}),
     "store": ({"atomic", "errors", "grid", "surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "sweep": (ENGINE, {"numpy", "torch"}),
-    "plotting": ({"atomic", "errors", "grid", "measures", "surface"}, {"matplotlib", "mpl_toolkits", "numpy", "plotly"}),
+    "plotting": ({"atomic", "errors", "grid", "measures", "surface"}, {"matplotlib", "mpl_toolkits", "numpy"}),
     "zoo": (ENGINE | {"plotting", "sweep"}, {"PIL", "numpy", "pooch", "sklearn", "torch"}),
     "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
     "cli": (ENGINE | {"benchmark", "landscape", "plotting", "sweep", "zoo"}, {"numpy", "torch"}),
