@@ -118,7 +118,7 @@ def unpacked(data: dict[str, Any]) -> dict[str, Any]:
         return [[value if np.isfinite(value) else None for value in row] for row in block.tolist()]
 
     for surface in [*data["planes"], *data["lines"]]:
-        for name in ("values", "stderr", "examples", "quartiles"):
+        for name in ("values", "values_beyond", "stderr", "examples", "quartiles"):
             if name in surface:
                 surface[name] = {key: rows(reference) for key, reference in surface[name].items()}
     return data

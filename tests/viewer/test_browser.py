@@ -245,7 +245,11 @@ def test_an_unfinished_plane_is_drawn_at_the_resolution_it_has(show: Show) -> No
     assert viewer.each("plane", "gd.data[0].x") == viewer.each("map", "gd.data[0].x") == [surface.x[::2].tolist()]
     viewer.choose("Linear")
     assert viewer.each("plane", "gd.data[0].z") == [surface.values["train_loss"][::2, ::2].T.tolist()]
-    assert viewer.notes() == ["9 × 9 of 17 × 17 points measured so far. 19 further measured points are not drawn."]
+    assert viewer.notes() == ["9 × 9 of 17 × 17 points measured so far. 19 further measured points are drawn as dots."]
+    x, y, height = viewer.each("plane", "[gd.data[6].x, gd.data[6].y, gd.data[6].z]")[0]  # what lies beyond that resolution
+    assert viewer.each("map", "[gd.data[7].x, gd.data[7].y, gd.data[7].marker.color]")[0] == [x, y, height]
+    assert height == [1 + 8 * (at + 1) + 100 * 8 * (up + 1) for at, up in zip(x, y, strict=True)]
+    assert len(height) == 19
     viewer.select("metric", "test_loss")
     viewer.choose("Linear")
     assert viewer.each("map", "gd.data[0].z") == [surface.values["test_loss"][::8, ::8].T.tolist()]

@@ -64,8 +64,15 @@ def test_an_unfinished_plane_is_embedded_at_the_resolution_it_has() -> None:
         assert held["holes"][key]["unmeasured"] == 0
     assert held["notes"]["train_loss"] == [
         "9 × 9 of 17 × 17 points measured so far.",
-        "19 further measured points are not drawn.",
+        "19 further measured points are drawn as dots.",
     ]
+    beyond = held["beyond"]["train"]
+    assert len(beyond["x"]) == 19
+    for x, y, value in zip(beyond["x"], beyond["y"], held["values_beyond"]["train_loss"][0], strict=True):
+        i, j = surface.x.tolist().index(x), surface.y.tolist().index(y)
+        assert i % 2 or j % 2
+        assert value == surface.values["train_loss"][i, j]
+    assert held["beyond"]["test"] == {"x": [], "y": []}
     assert held["notes"]["test_loss"] == ["3 × 3 of 17 × 17 points measured so far."]
 
 

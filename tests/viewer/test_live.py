@@ -80,6 +80,30 @@ def test_a_follower_tells_what_is_new_coarse_first_and_how_long_it_will_take() -
     assert unpacked(third["data"])["planes"][0]["values"]["train_loss"] == growing(25).values["train_loss"].T.tolist()
 
 
+def test_a_follower_says_when_nothing_has_come_for_a_while() -> None:
+    clock, state = Clock(), {"n": 9}
+    follower = Follower(lambda: [growing(state["n"])], clock=clock)
+    state["n"], clock.now = 12, 10.0
+    assert (follower.news(1) or {})["resting"] is False
+    clock.now = 59.0
+    assert follower.news(2) is None  # the longest pause was 10 s; five times that have not passed
+    clock.now = 61.0
+    said = follower.news(2)
+    assert said == {
+        "version": 2,
+        "progress": "12 of 25 points (48\u00a0%); no new point for 51 s: the sweep is slow, or has stopped",
+        "complete": False,
+        "resting": True,
+    }
+    state["n"], clock.now = 13, 70.0
+    assert (follower.news(2) or {})["resting"] is False
+    state["n"], clock.now = 25, 80.0
+    follower.look()
+    clock.now = 1e6
+    assert (follower.news(3) or {})["progress"] == "Complete: 25 points."
+    assert follower.news(4) is None
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., tuple[subprocess.Popen[str], int]]]:
     """Start `landscape view --live` and return the process and its port."""
@@ -167,6 +191,12 @@ def test_the_page_follows_a_file_to_its_end_and_the_writer_never_notices(
         assert viewer.each("map", "[gd.data[0].x, gd.data[0].y]") == [coarse]
         record(recorder, whole, order[9:20])
         viewer.until("document.getElementById('live').textContent", lambda text: text.startswith("20 of 25 points"))
+        viewer.settled()
+        kept = growing(20).complete_part("train_loss")
+        beyond = viewer.each("map", "gd.data[7].x.map((x, k) => [x, gd.data[7].y[k], gd.data[7].marker.color[k]])")[0]
+        assert kept is not None
+        assert len(beyond) == 20 - kept.grid.n_points > 0
+        assert all(value == 100 * x + y for x, y, value in beyond)
         record(recorder, whole, order[20:])
         recorder.close()
         viewer.until("document.getElementById('live').textContent", lambda text: text == "Complete: 25 points.")

@@ -86,6 +86,7 @@ def _plane(surface: Surface, title: str, keys: Sequence[str], packer: Packer) ->
     origins = {key: surface.origin(key) for key in keys}
     return {
         **_drawn(surface, title, keys, packer),
+        **_beyond(surface, keys, packer),
         "y_label": surface.axes[1].label,
         "origin": {key: value for key, value in origins.items() if np.isfinite(value)},
     }
@@ -118,6 +119,22 @@ def _drawn(surface: Surface, title: str, keys: Sequence[str], packer: Packer) ->
     }
 
 
+def _beyond(surface: Surface, keys: Sequence[str], packer: Packer) -> dict[str, Any]:
+    """The measured points of a plane beyond its complete part, by split: their coordinates, and a row of values for each metric."""
+    parts = _parts(surface, keys)
+    beyond: dict[str, dict[str, list[float]]] = {}
+    values = {}
+    for split, part in parts.items():
+        own = [key for key in keys if surface.metrics[key].split == split]
+        measured = np.logical_and.reduce([np.asarray(surface.done[key], dtype=bool) for key in own])
+        inside = np.ix_(*(np.isin(axis.values, kept.values) for axis, kept in zip(surface.axes, part.axes, strict=True)))
+        measured[inside] = False
+        i, j = np.nonzero(measured)
+        beyond[split] = {"x": surface.axes[0].values[i].tolist(), "y": surface.axes[1].values[j].tolist()}
+        values.update({key: packer.add(surface.values[key][i, j][None, :]) for key in own})
+    return {"beyond": beyond, "values_beyond": values}
+
+
 def _colours() -> dict[str, list[str]]:
     """The colour maps, each as colours at equal steps from its lower to its upper end."""
     from matplotlib import colormaps
@@ -139,7 +156,10 @@ def _parts(surface: Surface, keys: Sequence[str]) -> dict[str, Surface]:
 
 def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
     """What a reader must know of the values drawn, in sentences."""
-    notes = [describe_resolution(surface, part), describe_left_out(surface, part, key)]
+    left_out = describe_left_out(surface, part, key)
+    if surface.kind == "surface":  # where the page has dots for them
+        left_out = left_out.replace("is not drawn", "is drawn as a dot").replace("are not drawn", "are drawn as dots")
+    notes = [describe_resolution(surface, part), left_out]
     if is_approximate(surface):
         error = describe_relative_error(part, part.metrics[key], np.asarray(part.done[key], dtype=bool))
         examples = describe_examples(part, part.metrics[key].split)

@@ -23,6 +23,7 @@ __all__ = ["Follower", "follow"]
 
 _PAUSE = 1.0  # seconds at least between two readings, however many ask
 _WINDOW = 120.0  # seconds over which the speed is taken
+_PATIENCE = 30.0  # seconds without a new point after which the page says so; or five times the longest pause so far
 
 
 class Follower:
@@ -40,7 +41,8 @@ class Follower:
         self._lock = threading.Lock()
         self.surfaces = list(read())
         self.version = 1
-        self._looked = clock()
+        self._looked = self._moved = clock()
+        self._longest_pause = 0.0
         self._history: deque[tuple[float, int]] = deque([(self._looked, _count_done(self.surfaces))])
 
     def look(self) -> None:
@@ -58,6 +60,8 @@ class Follower:
             if n_done != self._history[-1][1] or _are_complete(surfaces) != self.complete:
                 self.surfaces = surfaces
                 self.version += 1
+                self._longest_pause = max(self._longest_pause, now - self._moved)
+                self._moved = now
             self._history.append((now, n_done))
             while len(self._history) > 2 and now - self._history[1][0] > _WINDOW:
                 self._history.popleft()
@@ -67,17 +71,21 @@ class Follower:
         return page(self.surfaces, self._names, live=True)
 
     def news(self, since: int) -> dict[str, Any] | None:
-        """What somebody who knows version `since` has not been told yet; None where there is nothing."""
+        """What somebody who knows version `since` has not been told yet; None where there is nothing.
+
+        Once no point has come for a while that is news too, without data.
+        """
         self.look()
         with self._lock:
-            version, surfaces, progress = self.version, self.surfaces, self.progress()
+            version, surfaces, progress, resting = self.version, self.surfaces, self.progress(), self.resting
         if version == since:
-            return None
+            return {"version": version, "progress": progress, "complete": False, "resting": True} if resting else None
         titles = name_surfaces(surfaces, self._names)
         return {
             "version": version,
             "progress": progress,
             "complete": _are_complete(surfaces),
+            "resting": resting,
             "data": content(surfaces, titles),
             "about": about(surfaces, titles),
         }
@@ -87,13 +95,20 @@ class Follower:
         """Whether every value of every surface is measured."""
         return _are_complete(self.surfaces)
 
+    @property
+    def resting(self) -> bool:
+        """Whether no point has come for longer than is usual: the sweep has ended, was stopped, or is slow."""
+        return not self.complete and self._clock() - self._moved > max(_PATIENCE, 5 * self._longest_pause)
+
     def progress(self) -> str:
-        """How far it is, and how long the rest takes at the speed of the last two minutes."""
+        """How far it is, and how long the rest takes at the speed of the last two minutes, or for how long nothing has come."""
         n_points = sum(surface.grid.n_points for surface in self.surfaces)
         n_done = _count_done(self.surfaces)
         if self.complete:
             return f"Complete: {n_points:,} points."
         text = f"{n_done:,} of {n_points:,} points ({100 * n_done / n_points:.0f}\u00a0%)"
+        if self.resting:
+            return f"{text}; no new point for {_in_words(self._clock() - self._moved)}: the sweep is slow, or has stopped"
         (then, before), (now, after) = self._history[0], self._history[-1]
         if after > before:
             text += f", about {_in_words((n_points - n_done) * (now - then) / (after - before))} left"

@@ -185,11 +185,17 @@ function hold(held) {
 function pointAt({ points: [point] }, holding) {
   if (!holding && (view.held || dragging)) return;
   if (typeof point.x !== 'number' || typeof point.y !== 'number') return;
+  if (!onGrid(point)) return; // its label says all there is: no cross-section runs through it
   if (!holding && view.at[0] === point.x && view.at[1] === point.y) return; // a redrawing under a resting pointer says it again
   view.at = [point.x, point.y];
   if (holding) hold(true);
   else showPoint();
 }
+
+const onGrid = ({ x, y }) => data.planes.some((plane) => {
+  const grid = gridOf(plane, view.metric);
+  return grid.x.includes(x) && grid.y.includes(y);
+});
 
 // A click in a cross-section moves the point along it.
 function sectionClicked(graph, { points: [point] }) {

@@ -26,7 +26,7 @@ function rowsAt([offset, nRows, nColumns], numbers) {
 const mapped = (entries, change) => Object.fromEntries(Object.entries(entries).map(([key, entry]) => [key, change(entry)]));
 
 function expand(surface, numbers) {
-  for (const name of ['values', 'stderr', 'examples', 'quartiles']) {
+  for (const name of ['values', 'values_beyond', 'stderr', 'examples', 'quartiles']) {
     if (surface[name]) surface[name] = mapped(surface[name], (reference) => rowsAt(reference, numbers));
   }
 }
@@ -50,6 +50,7 @@ function derive(metric) {
 function deriveError(surface, from, to) {
   const inverse = (rows) => rows.map((row) => row.map((value) => (value === null ? null : 1 - value)));
   surface.values[to] = inverse(surface.values[from]);
+  if (surface.values_beyond) surface.values_beyond[to] = inverse(surface.values_beyond[from]);
   if (surface.stderr[from]) surface.stderr[to] = surface.stderr[from];
   if (surface.quartiles?.[from]) surface.quartiles[to] = inverse([...surface.quartiles[from]].reverse());
   for (const point of surface.points) if (from in point.values) point.values[to] = 1 - point.values[from];
@@ -81,7 +82,14 @@ async function load(source) {
 const metricOf = (key) => data.metrics.find((metric) => metric.key === key);
 const gridOf = (surface, key) => surface.grids[metricOf(key).split]; // the splits of a run that ended early may lie on different ones
 const titleOf = (metric) => (metric.unit ? `${metric.label} (${metric.unit})` : metric.label);
-const finiteOf = (surface, key) => surface.values[key].flat().filter((value) => value !== null);
+const finiteOf = (surface, key) => [...surface.values[key].flat(), ...beyondOf(surface, key).map(({ value }) => value)].filter((value) => value !== null);
+
+// The points measured beyond the grid that is complete: while a sweep runs they come one by one.
+function beyondOf(surface, key) {
+  const values = surface.values_beyond?.[key]?.[0] ?? [];
+  const { x, y } = surface.beyond?.[metricOf(key).split] ?? {};
+  return values.map((value, i) => ({ x: x[i], y: y[i], value }));
+}
 
 // The index of the number nearest to one.
 function nearest(numbers, wanted) {

@@ -10,19 +10,18 @@ async function askServer(version) {
 }
 
 async function takeNews(news) {
-  const keys = view.metric;
   await load(news.data);
-  if (!metricOf(keys)) view.metric = data.metric;
+  if (!metricOf(view.metric)) view.metric = data.metric;
   fillChoices();
   document.getElementById('about').innerHTML = news.about; // escaped where it was made, and the policy lets nothing in it run
   await redraw();
 }
 
-function showProgress(text, done) {
+function showProgress(text, state) {
   const live = document.getElementById('live');
   live.hidden = false;
-  live.textContent = text;
-  live.classList.toggle('done', done);
+  if (live.textContent !== text) live.textContent = text; // those who listen hear it once
+  live.className = state;
 }
 
 async function followServer() {
@@ -33,11 +32,11 @@ async function followServer() {
       if (news) {
         version = news.version;
         if (news.data) await takeNews(news);
-        showProgress(news.progress, news.complete);
+        showProgress(news.progress, news.complete ? 'done' : news.resting ? 'resting' : '');
         if (news.complete) return;
       }
     } catch {
-      showProgress('The server does not answer: it has ended, or is asleep. What was measured so far stays here.', false);
+      showProgress('The server does not answer: it has ended, or is asleep. What was measured so far stays here.', 'resting');
     }
     await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
   }

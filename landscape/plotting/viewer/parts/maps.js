@@ -5,8 +5,27 @@ const mapGraphs = [...document.querySelectorAll('.map')];
 // Heights of the map: the metric's own, or decades; what is clipped stands at the top, where the colours are grey.
 function heightsOf(plane, key, how, paint) {
   const top = topOf(paint);
-  return plane.values[key].map((row) => row.map((value) => (
-    how.clip !== null && value !== null && value > how.clip ? top : height(drawn(value, how), how))));
+  return plane.values[key].map((row) => row.map((value) => levelOn(value, how, top)));
+}
+
+const levelOn = (value, how, top) => (how.clip !== null && value !== null && value > how.clip ? top : height(drawn(value, how), how));
+
+// The points beyond the complete grid, as small squares in the colours of the map.
+function beyondTrace(plane, key, how, paint) {
+  const points = beyondOf(plane, key).filter(({ value }) => drawn(value, how) !== null);
+  return {
+    type: 'scatter', mode: 'markers', x: points.map(({ x }) => x), y: points.map(({ y }) => y), showlegend: false, visible: points.length > 0,
+    hovertext: points.map((point) => saidBeyond(key, point)), hoverinfo: 'text',
+    marker: {
+      symbol: 'square', size: 6, color: points.map(({ value }) => levelOn(value, how, topOf(paint))), cmin: paint.low, cmax: topOf(paint),
+      colorscale: paint.colorscale, showscale: false, line: { color: 'rgba(10, 12, 20, 0.55)', width: 0.8 },
+    },
+  };
+}
+
+function saidBeyond(key, { x, y, value }) {
+  const { label, unit } = metricOf(key);
+  return [`<b>${plain(label)} ${value}</b>${unit ? ` ${plain(unit)}` : ''}`, 'beyond the complete grid', `x ${place(x)}`, `y ${place(y)}`].join('<br>');
 }
 
 function mapTraces(plane, key, how, paint) {
@@ -41,6 +60,7 @@ function mapTraces(plane, key, how, paint) {
       ...line, mode: 'markers', x: marks.map((point) => point.coordinates[0]), y: marks.map((point) => point.coordinates[1]),
       marker: { size: 8, symbol: 'diamond', color: '#ffffff', line: { color: '#14161c', width: 1.5 } },
     },
+    beyondTrace(plane, key, how, paint),
   ];
 }
 

@@ -89,7 +89,18 @@ function planeTraces(plane, key, how, paint) {
       marker: { size: 5, symbol: 'cross', color: '#ffffff', line: { color: '#1d2330', width: 1 } }, hoverinfo: 'text', showlegend: false,
       hovertext: lowest ? [[`<b>lowest on the grid ${lowest.value}</b>`, `x ${place(lowest.x)}`, `y ${place(lowest.y)}`].join('<br>')] : [],
     },
+    beyondTrace3d(plane, key, how, paint),
   ];
+}
+
+// The points beyond the complete grid, as dots.
+function beyondTrace3d(plane, key, how, paint) {
+  const points = beyondOf(plane, key).filter(({ value }) => drawn(value, how) !== null);
+  return {
+    type: 'scatter3d', mode: 'markers', x: points.map(({ x }) => x), y: points.map(({ y }) => y), z: points.map(({ value }) => height(drawn(value, how), how)),
+    hovertext: points.map((point) => saidBeyond(key, point)), hoverinfo: 'text', showlegend: false, visible: points.length > 0,
+    marker: { size: 3.5, color: points.map(({ value }) => tone(value, how, paint)), cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false },
+  };
 }
 
 // A hair above the surface, so that a line on it is not half buried.

@@ -88,6 +88,7 @@ function table() {
   for (const plane of data.planes) {
     const { x, y } = gridOf(plane, key);
     y.forEach((second, j) => x.forEach((at, i) => put(plane, at, second, j, i)));
+    for (const point of beyondOf(plane, key)) rows.push([field(plane.name), point.x, point.y, point.value ?? '', '', ''].join(','));
   }
   for (const line of data.lines) {
     const { x } = gridOf(line, key);
