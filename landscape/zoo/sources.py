@@ -81,6 +81,22 @@ def _cut(corpus: Corpus, values: dict[str, Any]) -> Splits:
     return corpus.streams(values["streams"]) if "streams" in values else corpus.blocks(values["context"])
 
 
+def _first(splits: Splits, n: int) -> Splits:
+    """The first n training examples, for machines that have not the time for all; the other splits whole."""
+    inputs, targets = splits["train"]
+    return {**splits, "train": (inputs[:n], targets[:n])}
+
+
+def _centres(splits: Splits, side: int) -> Splits:
+    """The middle of each image and mask."""
+
+    def middle(tensor: Tensor) -> Tensor:
+        top, left = ((size - side) // 2 if size > side else 0 for size in tensor.shape[-2:])
+        return tensor[..., top : top + side, left : left + side].contiguous()
+
+    return {split: (middle(images), middle(masks)) for split, (images, masks) in splits.items()}
+
+
 def _text_loss(values: dict[str, Any]) -> Loss:
     return StreamCrossEntropy() if "streams" in values else TokenCrossEntropy()
 
@@ -118,26 +134,29 @@ SOURCES: dict[str, Source] = {
     "mnist": Source(
         "MNIST",
         "images",
-        lambda values, place, download: idx_images("mnist", place, download),
+        lambda values, place, download: _first(idx_images("mnist", place, download), values["examples"]),
         lambda values: NormalizedCrossEntropy((33.3184,), (78.5675,)),  # 0.1307 and 0.3081 of 255, the usual constants
         _CLASSES,
         (1, 28, 28),
+        spec={"examples": WholeNumber(60_000, 1, 60_000)},
     ),
     "fashion": Source(
         "Fashion-MNIST",
         "images",
-        lambda values, place, download: idx_images("fashion", place, download),
+        lambda values, place, download: _first(idx_images("fashion", place, download), values["examples"]),
         lambda values: NormalizedCrossEntropy((72.94,), (90.02,)),
         _CLASSES,
         (1, 28, 28),
+        spec={"examples": WholeNumber(60_000, 1, 60_000)},
     ),
     "cifar10": Source(
         "CIFAR-10",
         "images",
-        lambda values, place, download: cifar10(place, download),
+        lambda values, place, download: _first(cifar10(place, download), values["examples"]),
         lambda values: NormalizedCrossEntropy(*_CIFAR10_PIXELS),
         _CLASSES,
         (3, 32, 32),
+        spec={"examples": WholeNumber(50_000, 1, 50_000)},
         augment=_shifted,
     ),
     "ptb": Source(
@@ -162,11 +181,12 @@ SOURCES: dict[str, Source] = {
     "membranes": Source(
         "ISBI 2012 membranes",
         "masks",
-        lambda values, place, download: membranes(place),
+        lambda values, place, download: _centres(membranes(place), values["side"]),
         lambda values: PixelCrossEntropy((126.0,), (44.0,)),
         "cross-entropy by pixel (nat); accuracy by pixel, intersection over union of the membranes (iou)",
         (1, 512, 512),
         2,
+        {"side": WholeNumber(512, 16, 512)},
         augment=turn_and_mirror,
         evaluation_batch=2,
     ),

@@ -158,6 +158,24 @@ def test_networks_of_other_data_fit_them() -> None:
     assert blueprint("ptb-gpt-1x8", {"context": 5}).make_model()(torch.zeros(1, 5, dtype=torch.long)).shape == (1, 5, 10_000)
 
 
+def test_less_data_for_small_machines(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, n in (("train", 12), ("test", 4)):
+        np.save(tmp_path / f"{split}_images.npy", generator.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8))
+        np.save(tmp_path / f"{split}_labels.npy", np.arange(n) % 10)
+    found = problem("resnet8", tmp_path, examples=5)
+    assert found.name == "resnet8 examples=5"
+    assert found.examples("train").tensors[1].tolist() == [0, 1, 2, 3, 4]
+    assert found.examples("test").size == 4
+
+
+def test_the_middle_of_the_membranes(shared: Path) -> None:
+    whole, middle = (problem("membranes-fcn", shared / "data", width=2, side=side).examples("test") for side in (512, 100))
+    for full, cut in zip(whole.tensors, middle.tensors, strict=True):
+        assert cut.shape[-2:] == (100, 100)
+        assert torch.equal(full[..., 206:306, 206:306], cut)
+
+
 def test_half_a_cosine() -> None:
     recipe = Recipe(epochs=4, learning_rate=1.0)
     assert [recipe.rate(epoch) for epoch in (1, 2, 3, 4)] == pytest.approx([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4])

@@ -117,6 +117,17 @@ def test_swapped_halves_are_named(tmp_path: Path, idx: dict[str, bytes], monkeyp
     one_line(lambda: idx_images("mnist", tmp_path), "t10k-images-idx3-ubyte.gz", f"content of {TRAIN_IMAGES}", "swapped")
 
 
+def test_mnist_is_not_taken_for_its_imitation(tmp_path: Path, idx: dict[str, bytes]) -> None:
+    folder = tmp_path / "fashion"
+    folder.mkdir()
+    for name, content in idx.items():
+        (folder / name[:-3]).write_bytes(content)
+    one_line(lambda: idx_images("fashion", folder), "train-images-idx3-ubyte: is MNIST's file")
+    for name, content in idx.items():
+        (folder / name[:-3]).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # another clothing, another digit
+    assert len(idx_images("fashion", tmp_path)["train"][1]) == N_TRAIN
+
+
 def test_the_real_mnist(shared: Path) -> None:
     splits = idx_images("mnist", shared / "data" / "mnist")
     assert [len(splits[split][1]) for split in ("train", "test")] == [60_000, 10_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -102,3 +103,5 @@ def _identify(collection: str, path: Path, content: bytes, home: str) -> None:
         identify(path, read_bytes(path), path.name, _DIGESTS[collection], home)
     elif collection == "mnist":
         identify(path, content, path.name, _UNPACKED, home)
+    elif hashlib.sha256(content).hexdigest() in _UNPACKED.values():
+        raise InputError(f"{path}: is MNIST's file of that name, not Fashion-MNIST's; fetch it from {home}")
