@@ -194,7 +194,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
             source.n_inputs, _whole(groups[0]), _whole(groups[1]), source.n_classes, shortcuts=not groups[2], **values
         ),
         _small_recipe,
-        lambda source: _UNITS,
+        lambda source: {**_UNITS, "init": Choice("he", models.INITIALIZATIONS)},
         _check_size,
     ),
     Architecture("cnn", ("images",), _cnn, _small_recipe, lambda source: _CNN_SPEC),
