@@ -333,14 +333,14 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
     record = Recorder.record
     monkeypatch.setattr(Recorder, "record", lambda self, points: record(self, points, 0.005))
     path, moments, counts = tmp_path / "s.h5", random.Random(1), []
-    for _ in range(6):
-        through = killed_after(moments.uniform(0.1, 0.6), lambda: sweep(path))
+    for k in range(40):  # later and later, until some rounds have left something to go on with, however busy the machine is
+        through = killed_after(moments.uniform(0.1, 0.6 + 0.1 * k), lambda: sweep(path))
         if path.exists():
             with h5py.File(path) as file:
                 done, values = file["done/train_loss"][()] != 0, file["values/train_loss"][()]
             assert np.array_equal(values[done], whole.values["train_loss"][done])
             counts.append(int(done.sum()))
-        if through:
+        if through or (k >= 5 and counts and counts[-1]):
             break
     assert counts == sorted(counts)  # nothing that was measured is lost
     assert counts[-1] > 0

@@ -195,7 +195,7 @@ def test_a_part_of_another_machine_is_told_of(tmp_path: Path, capsys: pytest.Cap
     change(files[1], "runs/0", elsewhere)
     landscape.merge(files, tmp_path / "all.h5")
     err = capsys.readouterr().err
-    assert f"{files[1]} was made with torch" in err
+    assert f"{files[1]} was made otherwise than {files[0]}: torch" in err
     assert "last digits may differ" in err
     runs = landscape.read(tmp_path / "all.h5").runs
     assert [(run["host"] == "elsewhere", run["part"]) for run in runs] == [(False, "1/2"), (True, "2/2")]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from viewer.surfaces import unpacked
 
 from landscape import store
 from landscape.errors import InputError
@@ -135,7 +136,7 @@ def test_the_page_holds_both_planes_as_measured(made: tuple[DemoResult, dict[str
     text = result.page.read_text("utf-8")
     match = re.search(r"<script[^>]*application/json[^>]*>(.*?)</script>", text, re.DOTALL)
     assert match
-    shown = json.loads(match[1])
+    shown = unpacked(json.loads(match[1]))
     assert [plane["name"] for plane in shown["planes"]] == [net.title for net in result.nets]
     assert len(shown["lines"]) == 2
     for plane, net in zip(shown["planes"], result.nets, strict=True):
