@@ -136,7 +136,7 @@ def test_tests_add_what_the_demo_does_not_need(machine: Machine) -> None:
     machine.run("test")
     assert not machine.makes_venv()
     (install,) = machine.installs()
-    assert install[-1] == f"{machine.clone}[test,mpi,vtk,browser]"
+    assert install[-1] == f"{machine.clone}[test,mpi,vtk,browser,data]"
     machine.run("test")
     assert not machine.installs()
     machine.run("demo")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from landscape.problem import Problem
 from landscape.problem.data import Batch, Examples, map_tensors
-from landscape.zoo.datasets import NormalizedCrossEntropy
+from landscape.zoo.losses import NormalizedCrossEntropy
 
 __all__ = ["Task", "size_of"]
 

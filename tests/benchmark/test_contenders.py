@@ -20,7 +20,7 @@ from landscape.benchmark.peers import Landscaper, LossLandscapes
 from landscape.benchmark.written import HandWritten
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.zoo.datasets import NormalizedCrossEntropy
+from landscape.zoo.losses import NormalizedCrossEntropy
 from landscape.zoo.models import ResidualNetwork
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from viewer.surfaces import unpacked
 
 from landscape import store
 from landscape.errors import InputError
-from landscape.zoo import datasets, demo
+from landscape.zoo import data, demo
 from landscape.zoo.demo import DemoResult, Settings, drawing
 from landscape.zoo.problems import problem
 
@@ -97,7 +97,7 @@ def test_a_ray_is_the_middle_row_of_the_plane(made: tuple[DemoResult, dict[str, 
 
 
 def test_accuracies_are_those_of_the_checkpoints(made: tuple[DemoResult, dict[str, Figure]]) -> None:
-    images, labels = datasets.digits()["test"]
+    images, labels = data.digits()["test"]
     for net in made[0].nets:
         model = problem(net.net.problem).model
         model.load_state_dict(weights_in(net.training.end))

@@ -86,7 +86,10 @@ def train_or_keep(net: Net, folder: Path, epochs: int, seed: int, progress: Prog
     before = torch.get_num_threads()
     torch.set_num_threads(N_THREADS)
     try:
-        return train(net.problem, folder, epochs, seed, overwrite=(folder / "result.json").exists(), progress=progress), False
+        overwrite = (folder / "result.json").exists()
+        return train(
+            net.problem, folder, epochs, seed, overwrite=overwrite, progress=progress, every=epochs
+        ), False  # the ends will do
     finally:
         torch.set_num_threads(before)
 
