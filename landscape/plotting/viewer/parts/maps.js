@@ -17,8 +17,8 @@ function beyondTrace(plane, key, how, paint) {
     type: 'scatter', mode: 'markers', x: points.map(({ x }) => x), y: points.map(({ y }) => y), showlegend: false, visible: points.length > 0,
     hovertext: points.map((point) => saidBeyond(key, point)), hoverinfo: 'text',
     marker: {
-      symbol: 'square', size: 6, color: points.map(({ value }) => levelOn(value, how, topOf(paint))), cmin: paint.low, cmax: topOf(paint),
-      colorscale: paint.colorscale, showscale: false, line: { color: 'rgba(10, 12, 20, 0.55)', width: 0.8 },
+      symbol: 'square', size: 5, color: points.map(({ value }) => levelOn(value, how, topOf(paint))), cmin: paint.low, cmax: topOf(paint),
+      colorscale: paint.colorscale, showscale: false, line: { color: 'rgba(255, 255, 255, 0.6)', width: 0.5 },
     },
   };
 }

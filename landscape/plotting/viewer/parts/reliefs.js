@@ -99,7 +99,7 @@ function beyondTrace3d(plane, key, how, paint) {
   return {
     type: 'scatter3d', mode: 'markers', x: points.map(({ x }) => x), y: points.map(({ y }) => y), z: points.map(({ value }) => height(drawn(value, how), how)),
     hovertext: points.map((point) => saidBeyond(key, point)), hoverinfo: 'text', showlegend: false, visible: points.length > 0,
-    marker: { size: 3.5, color: points.map(({ value }) => tone(value, how, paint)), cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false },
+    marker: { size: 1.8, color: points.map(({ value }) => tone(value, how, paint)), cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false },
   };
 }
 
