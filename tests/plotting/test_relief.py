@@ -187,6 +187,8 @@ def test_a_pin_stands_on_the_models_own_value(plane: Plane) -> None:
     assert [list(values) for values in pin.get_data_3d()] == [[0.5, 0.5], [0.5, 0.5], [1.25, 3.0]]
 
 
+# Seen once in some runs, and not again in 600 drawings: a division in matplotlib's own projection.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:mpl_toolkits.mplot3d.proj3d")
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize(
     "loss",

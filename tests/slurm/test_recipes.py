@@ -72,8 +72,15 @@ def test_one_node(cluster: Cluster, folder: Path, submit: Callable[..., str], ex
 
 @needs_mpi
 def test_several_nodes(cluster: Cluster, folder: Path, submit: Callable[..., str], expected: Surface) -> None:
-    job = submit("several_nodes.sbatch", "--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2")
-    assert cluster.end(job)["ExitCode"] == "0:0", log(folder)
+    for _ in range(3):
+        job = submit("several_nodes.sbatch", "--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2")
+        ended = cluster.end(job)["ExitCode"]
+        # Slurm 22.05 now and then tears a long message of MPI's start-up in two ("mpi/pmi2: request not begin with"); nothing ran then.
+        if ended == "0:0" or "mpi/pmi2: request not begin with" not in log(folder):
+            break
+        for torn in folder.glob("landscape-*.log"):
+            torn.unlink()
+    assert ended == "0:0", log(folder)
     assert ran(folder) == ["one-none-0-2", "one-none-1-2", "two-none-2-2", "two-none-3-2"]
     surface = landscape.read(folder / "out.h5")
     assert surface.runs[-1]["n_ranks"] == 4

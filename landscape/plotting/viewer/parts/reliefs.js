@@ -239,11 +239,17 @@ function onTurn(source) {
   else follow(source);
 }
 
+// After its last event Plotly moves a camera on for some frames, and says nothing of it.
+function onTurnEnding(source) {
+  for (const later of [0, 100, 250, 500, 1000, 2000]) setTimeout(() => onTurn(source), later);
+}
+
 function linkCameras() {
   for (const graph of planeGraphs) {
     graph.on('plotly_relayouting', () => onTurn(graph));
     graph.on('plotly_relayout', () => onTurn(graph));
-    graph.addEventListener('wheel', () => requestAnimationFrame(() => onTurn(graph)), { passive: true });
+    graph.addEventListener('wheel', () => onTurnEnding(graph), { passive: true });
+    graph.addEventListener('mouseup', () => onTurnEnding(graph));
   }
 }
 
