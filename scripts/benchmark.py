@@ -31,9 +31,9 @@ from landscape.atomic import replacing
 from landscape.benchmark.case import pose
 from landscape.benchmark.floor import arithmetic
 from landscape.benchmark.original import Original
-from landscape.benchmark.report import environment_of
 from landscape.errors import LandscapeError, nearest
 from landscape.problem import Problem
+from landscape.sweep.environment import environment_of
 from landscape.zoo.problems import problem
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"

@@ -30,9 +30,9 @@ import torch
 import landscape
 from landscape.atomic import replacing
 from landscape.benchmark import simulation, sleeping
-from landscape.benchmark.report import environment_of
 from landscape.errors import LandscapeError, nearest
 from landscape.executors import Schedule
+from landscape.sweep.environment import environment_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scaling"
 PATTERNS = {"schedule": simulation.simulate, "split": simulation.split, "lock-step": simulation.lock_step}

@@ -14,7 +14,7 @@ from landscape.benchmark.floor import arithmetic, cost_of, measure_rates
 from landscape.benchmark.original import Forward, Original
 from landscape.benchmark.peers import PEERS
 from landscape.benchmark.race import race
-from landscape.benchmark.report import Report, environment_of
+from landscape.benchmark.report import Report
 from landscape.benchmark.written import HandWritten
 from landscape.checkpoint import Checkpoint, name_of
 from landscape.errors import InputError
@@ -22,6 +22,7 @@ from landscape.executors import launched
 from landscape.objective import MODES, Engine
 from landscape.problem import Problem
 from landscape.progress import Progress
+from landscape.sweep.environment import environment_of
 from landscape.sweep.options import check_threads
 from landscape.sweep.placement import choose_device, choose_threads
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from landscape.benchmark.floor import Cost, Floor
 from landscape.benchmark.original import Original
 from landscape.benchmark.race import Result
 from landscape.benchmark.written import HandWritten
-from landscape.sweep.provenance import package_version, source_commit
 
-__all__ = ["Report", "environment_of"]
+__all__ = ["Report"]
 
 
 @dataclass(frozen=True)
@@ -109,32 +103,6 @@ class Report:
             "deviation: largest relative difference of the loss to a plain loop in double precision; floor: share of it reached"
         )
         return "\n".join(lines)
-
-
-def environment_of(device: torch.device) -> dict[str, Any]:
-    """The machine and the versions, and how busy it was before."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {
-        "processor": _processor(),
-        "cores": cores,
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "package_version": package_version(),
-        "commit": source_commit(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _spread(ratios: tuple[float, float, float]) -> str:

@@ -13,9 +13,9 @@ import torch
 
 from landscape.benchmark.case import pose
 from landscape.benchmark.engines import EngineRun
-from landscape.benchmark.report import environment_of
 from landscape.checkpoint import Checkpoint
 from landscape.problem import Problem
+from landscape.sweep.environment import environment_of
 
 __all__ = ["Scaling", "scale"]
 
