@@ -16,6 +16,7 @@ from landscape.errors import InputError
 from landscape.grid import AxisLike, axis_values
 from landscape.measures import (
     alpha_half,
+    barrier,
     basin_radius,
     basin_share,
     bump,
@@ -519,6 +520,25 @@ def test_where_a_bump_is_not_defined() -> None:
     assert bump(line([2.0, np.nan, 2.4, 1.0], (0, 1, 4))) == Number(pytest.approx(2.4 - 4 / 3), "of |L(0) - L(1)|", "≥")
     assert bump(line([2.0, np.inf, 1.0], (0, 1, 3))) == Number(np.inf, "of |L(0) - L(1)|")
     assert bump(plane_of(manhattan, (0, 1, 3), (0, 1, 3))) is None
+
+
+def test_barrier_between_two_solutions() -> None:
+    for x in [(-0.5, 1.5, 41), (1.5, -0.5, 41), (0, 1, 21)]:
+        alpha = axis_values(x)
+        hill = 4.8 * alpha * (1 - alpha)  # 1.2 high at the node ½
+        for slope in (0.0, -2.0, 0.125):  # equal ends too, where no bump is defined; the chord is taken off
+            assert barrier(line(3 + slope * alpha + hill, x)) == Number(pytest.approx(1.2, rel=1e-13), "nat")
+        assert value(barrier(line(3 - 2 * alpha - hill, x))) == pytest.approx(0, abs=1e-15)
+    assert value(bump(line([2.0, 5.0, 1.0], (0, 1, 3)))) == value(barrier(line([2.0, 5.0, 1.0], (0, 1, 3)))) / 1.0 == 3.5
+
+
+def test_where_a_barrier_is_not_defined() -> None:
+    loss = [2.0, 3.0, 2.0]
+    assert barrier(line(loss, (0, 1, 3), source="random")) is None
+    assert barrier(line(loss, (0, 0.9, 3))) is None
+    assert barrier(line([2.0, 3.0, np.inf], (0, 1, 3))) is None
+    assert barrier(line([2.0, np.nan, 2.4, 2.0], (0, 1, 4))) == Number(pytest.approx(0.4), "nat", "≥")
+    assert barrier(line([2.0, np.inf, 1.0], (0, 1, 3))) == Number(np.inf, "nat")
 
 
 # --- the minimum, draws, partial surfaces -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
 from landscape.measures.curvature import convexity
 from landscape.measures.extrema import minima, minimum
-from landscape.measures.interpolation import alpha_half, bump
+from landscape.measures.interpolation import alpha_half, barrier, bump
 from landscape.measures.noise import rounding_noise
 from landscape.measures.summary import measure
 from landscape.measures.turning import turning_points, turning_points_between
@@ -11,6 +11,7 @@ from landscape.measures.values import draws
 
 __all__ = [
     "alpha_half",
+    "barrier",
     "basin_radius",
     "basin_radius_weights",
     "basin_share",

@@ -7,7 +7,7 @@ import numpy as np
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
-__all__ = ["alpha_half", "between_models", "bump"]
+__all__ = ["alpha_half", "barrier", "between_models", "bump"]
 
 
 def bump(surface: Surface, key: str | None = None) -> Number | None:
@@ -18,15 +18,30 @@ def bump(surface: Surface, key: str | None = None) -> Number | None:
     directions, lines that do not reach from 0 to 1, and ends without a finite loss or with equal ones.
     "≥" where a point in between is NaN or not measured yet.
     """
+    rise = barrier(surface, key)
+    path = _path(surface, key)
+    if rise is None or path is None or path[1][0] == path[1][-1]:
+        return None
+    return Number(rise.value / abs(float(path[1][0] - path[1][-1])), "of |L(0) - L(1)|", rise.bound)
+
+
+def barrier(surface: Surface, key: str | None = None) -> Number | None:
+    """How far the loss rises above the chord between two models, in the metric's unit: the measure for two solutions.
+
+    max(0, max over α in [0, 1] of L(α) - chord(α)), chord and L as in `bump`, whose height this is before it is divided by the drop;
+    two solutions of about the same loss have next to no drop to compare it with. 0 where the loss is convex along the line. None for
+    lines along other directions, lines that do not reach from 0 to 1, and ends without a finite loss.
+    "≥" where a point in between is NaN or not measured yet.
+    """
     path = _path(surface, key)
     if path is None:
         return None
     alpha, loss = path
     start, end = float(loss[0]), float(loss[-1])
-    if not np.isfinite([start, end]).all() or start == end:
+    if not np.isfinite([start, end]).all():
         return None
     rise = float(np.nanmax(loss - ((1 - alpha) * start + alpha * end)))
-    return Number(max(0.0, rise) / abs(start - end), "of |L(0) - L(1)|", "≥" if np.isnan(loss).any() else "")
+    return Number(max(0.0, rise), surface.metric(key).unit, "≥" if np.isnan(loss).any() else "")
 
 
 def alpha_half(surface: Surface, key: str | None = None) -> Number | None:

@@ -22,7 +22,8 @@ Values = dict[str, Any]
 _UNITS: Spec = {"units": Choice("relu", models.ACTIVATIONS), "init": Choice("torch", models.INITIALIZATIONS)}
 _SIZE = r"([1-9][0-9]?)x([1-9][0-9]{0,5})"
 _NUMBER = r"([1-9][0-9]{0,5})"
-_STREAMS: Spec = {"streams": WholeNumber(20), "dropout": Number(0.0, 0.0, 0.95)}
+_LONGEST = 1_000_000  # tokens; no stream of the data sets here has so many
+_STREAMS: Spec = {"streams": WholeNumber(20), "length": WholeNumber(_LONGEST, 1, _LONGEST), "dropout": Number(0.0, 0.0, 0.95)}
 _WIDTH = WholeNumber(1)
 
 

@@ -78,7 +78,7 @@ class Source:
 
 def _cut(corpus: Corpus, values: dict[str, Any]) -> Splits:
     """Streams for a recurrent network, blocks for one with a context."""
-    return corpus.streams(values["streams"]) if "streams" in values else corpus.blocks(values["context"])
+    return corpus.streams(values["streams"], values["length"]) if "streams" in values else corpus.blocks(values["context"])
 
 
 def _first(splits: Splits, n: int) -> Splits:

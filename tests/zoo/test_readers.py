@@ -23,6 +23,7 @@ from landscape.errors import InputError
 from landscape.zoo.data import cifar10, idx_images, membranes, moons, penn_treebank, python_topics, turn_and_mirror
 from landscape.zoo.data.files import Published, fetch, read_content
 from landscape.zoo.data.text import Corpus, words_of
+from landscape.zoo.problems import problem
 
 N_TRAIN, N_TEST = 7, 4
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -182,7 +183,19 @@ def test_streams_are_the_text_in_parts() -> None:
     assert targets.tolist() == [tokens[1:4], tokens[4:7]]
     assert corpus.blocks(2)["train"][0].tolist() == [tokens[0:2], tokens[2:4], tokens[4:6]]
     one_line(lambda: corpus.streams(8), "8 tokens", "fewer")
+    inputs, targets = corpus.streams(2, longest=2)["train"]  # the beginnings of those two streams
+    assert inputs.tolist() == [row[:2] for row in corpus.streams(2)["train"][0].tolist()]
+    assert targets.tolist() == [row[:2] for row in corpus.streams(2)["train"][1].tolist()]
     one_line(lambda: corpus.blocks(8), "8 tokens", "less")
+
+
+def test_a_shorter_training_text_leaves_the_others_whole() -> None:
+    whole, part = problem("text-lstm-1x4", vocabulary=20), problem("text-lstm-1x4", vocabulary=20, length=7)
+    assert part.name == "text-lstm-1x4 length=7 vocabulary=20"
+    for held, first in zip(whole.examples("train").tensors, part.examples("train").tensors, strict=True):
+        assert held.shape[1] > 7
+        assert torch.equal(held[:, :7], first)
+    assert whole.examples("valid").sha256 == part.examples("valid").sha256
 
 
 def test_treebank_files_swapped_truncated_or_foreign(treebank: Path) -> None:

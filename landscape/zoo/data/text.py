@@ -55,10 +55,15 @@ class Corpus:
         unknown = self._numbers.get(UNKNOWN, -1)
         return np.fromiter((self._numbers.get(word, unknown) for word in self._words[split]), np.int64, len(self._words[split]))
 
-    def streams(self, n_streams: int) -> Splits:
+    def streams(self, n_streams: int, longest: int | None = None) -> Splits:
         """Each split cut into `n_streams` parts of equal length: inputs and targets int64 `(n_streams, length)`.
 
         A target is the token after its input; of the last tokens fewer than `n_streams` are left out. A stream is an example.
+
+        Args:
+            n_streams: how many.
+            longest: only the first so many tokens of each stream of the training split, for machines that have not the time for all:
+                what a reader of the whole streams meets first, with the same state; the other splits stay whole.
 
         Raises:
             InputError: when a split has fewer tokens than streams.
@@ -71,7 +76,8 @@ class Corpus:
                 raise InputError(f"{len(tokens)} tokens of the split {split} do not make {n_streams} streams; ask for fewer")
             parts = (tokens[: n_streams * length], tokens[1 : n_streams * length + 1])
             inputs, targets = (torch.from_numpy(part.reshape(n_streams, length).copy()) for part in parts)
-            found[split] = inputs, targets
+            kept = longest if split == "train" else None
+            found[split] = inputs[:, :kept].contiguous(), targets[:, :kept].contiguous()
         return found
 
     def blocks(self, length: int) -> Splits:
