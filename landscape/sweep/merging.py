@@ -198,10 +198,11 @@ class _Merged:
 
 
 def _agree(first: np.ndarray, second: np.ndarray) -> Any:
-    """Where two arrays hold the same, to rounding; not-a-number agrees with itself."""
+    """Where two arrays hold the same, to rounding; not-a-number and each infinity agree with themselves alone."""
+    finite = np.isfinite(first) & np.isfinite(second)  # or everything would be within a share of infinity
     with np.errstate(invalid="ignore"):
         close = np.abs(first - second) <= _AGREEMENT * np.maximum(np.abs(first), np.abs(second))
-    return close | (first == second) | (np.isnan(first) & np.isnan(second))
+    return (finite & close) | (first == second) | (np.isnan(first) & np.isnan(second))
 
 
 def _axis_text(axis: Axis) -> str:

@@ -231,6 +231,22 @@ def test_overlapping_parts_have_to_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second"), [(math.inf, 1.0), (1.0, math.inf), (-math.inf, 1.0), (math.inf, -math.inf), (math.inf, math.nan)]
+)
+def test_an_infinite_value_agrees_with_itself_alone(tmp_path: Path, first: float, second: float) -> None:
+    """A share of the larger of two values is infinite where one of them is: a finite one may not pass for it."""
+    for name, value in {"a": first, "b": second}.items():
+        surface = landscape.surface(
+            coordinates(lambda a, b, value=value: value + 0 * a)[0], *CORNERS, x=(0, 1, 2), y=(0, 1, 2), **QUIET
+        )
+        store.write(surface, tmp_path / f"{name}.h5")
+    merged = landscape.merge([tmp_path / "a.h5"] * 2, quiet=True)
+    assert (merged.values["train_loss"] == first).all()
+    with pytest.raises(InputError, match=f"b.h5: train_loss at x = 0, y = 0 is {second:.9g}, in .*a.h5 {first:.9g};"):
+        landscape.merge([tmp_path / "a.h5", tmp_path / "b.h5"], quiet=True)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"seed": 1}, "seed of direction x"),
