@@ -39,9 +39,7 @@ def compare(first: Surface, second: Surface, tolerance: float = 0.0) -> Comparis
         if a.values.shape != b.values.shape or not np.allclose(
             a.values, b.values, rtol=0, atol=1e-12 * float(np.abs(a.values).max() or 1)
         ):
-            result.reasons.append(
-                f"their {a.name} axes differ ({a.values[0]:g}:{a.values[-1]:g}:{len(a.values)} and {b.values[0]:g}:{b.values[-1]:g}:{len(b.values)})"
-            )
+            result.reasons.append(f"their {a.name} axes differ ({a.text} and {b.text})")
     if result.reasons:
         return result
     for key in sorted({*first.metrics, *second.metrics}):

@@ -33,6 +33,15 @@ class Axis:
         """The length of the direction, ‖δ‖₂, in weight units; NaN where it is not known."""
         return float(self.attributes.get("norm", np.nan))
 
+    @property
+    def text(self) -> str:
+        """The coordinates as the command line writes them, `start:stop:n`.
+
+        >>> Axis("x", np.linspace(-1, 1, 51)).text
+        '-1:1:51'
+        """
+        return f"{self.values[0]:g}:{self.values[-1]:g}:{len(self.values)}"
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -33,6 +33,8 @@ def test_shape_and_axes() -> None:
     assert surface.n_draws == 1
     assert (surface.axes[0].label, surface.axes[0].norm) == ("δ", 2.0)
     assert surface.axes[1].label == "y"
+    assert [axis.text for axis in surface.axes] == ["-1:2:3", "0:3:2"]
+    assert Axis("x", np.array([0.25])).text == "0.25:0.25:1"
     assert math.isnan(surface.axes[1].norm)
 
 

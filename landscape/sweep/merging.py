@@ -14,7 +14,7 @@ from landscape.atomic import check_target
 from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.progress import Progress
-from landscape.surface import Axis, Surface
+from landscape.surface import Surface
 from landscape.sweep.checks import nan_counts
 from landscape.sweep.resume import check_same, differing, positions
 
@@ -146,8 +146,8 @@ class _Merged:
                 found += positions(replace(part, axes=(axis,)), replace(self._first, axes=(whole,)), name)
             except InputError:
                 raise InputError(
-                    f"{name}: its {axis.name} axis ({_axis_text(axis)}) is not contained in that of {self._names[0]} "
-                    f"({_axis_text(whole)}), the largest file; merge files of one grid, or add one whose axes contain all others"
+                    f"{name}: its {axis.name} axis ({axis.text}) is not contained in that of {self._names[0]} "
+                    f"({whole.text}), the largest file; merge files of one grid, or add one whose axes contain all others"
                 ) from None
         return found
 
@@ -203,7 +203,3 @@ def _agree(first: np.ndarray, second: np.ndarray) -> Any:
     with np.errstate(invalid="ignore"):
         close = np.abs(first - second) <= _AGREEMENT * np.maximum(np.abs(first), np.abs(second))
     return (finite & close) | (first == second) | (np.isnan(first) & np.isnan(second))
-
-
-def _axis_text(axis: Axis) -> str:
-    return f"{axis.values[0]:g}:{axis.values[-1]:g}:{len(axis.values)}"

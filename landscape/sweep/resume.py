@@ -154,15 +154,11 @@ def positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
         nearest = gaps.argmin(axis=1)
         if float(gaps.min(axis=1).max()) > _SAME_COORDINATE * extent:
             raise InputError(
-                f"{place}: its {before.name} axis ({_axis_text(before)}) is not contained in the one asked for ({_axis_text(now)}); "
+                f"{place}: its {before.name} axis ({before.text}) is not contained in the one asked for ({now.text}); "
                 "ask for one that contains it, choose another name, or --overwrite to replace it"
             )
         found.append(nearest)
     return found
-
-
-def _axis_text(axis: Axis) -> str:
-    return f"{axis.values[0]:g}:{axis.values[-1]:g}:{len(axis.values)}"
 
 
 def _points(old: Surface, new: Surface) -> tuple[Any, ...]:
