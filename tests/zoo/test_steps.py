@@ -1,0 +1,333 @@
+"""What a step of gradient descent meets: closed forms, the model as it was, and the step a training really took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError
+from landscape.weights import read
+from landscape.zoo import train
+from landscape.zoo.problems import problem
+from landscape.zoo.steps import along_gradient, step_batch, unit_change, unit_inputs
+
+STEP_SIZES = [0.01, 0.1, 0.3, 1.0]
+EXACT = 1e-12  # float64 sums of a handful of terms of order 1, each off by 1e-16
+
+
+class Quadratic(nn.Module):
+    """L(θ) = ½ θᵀHθ for every example, with H of eigenvalues 5, 1 and -0.5 in a turned basis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        basis = torch.linalg.qr(torch.tensor([[1.0, 2.0, 0.5], [0.3, 1.0, -1.0], [2.0, 0.1, 1.0]], dtype=torch.float64))[0]
+        self.register_buffer("hessian", basis @ torch.diag(torch.tensor([5.0, 1.0, -0.5], dtype=torch.float64)) @ basis.T)
+        self.theta = nn.Parameter(torch.tensor([0.4, -1.1, 0.7], dtype=torch.float64))
+        self.idle = nn.Parameter(torch.ones(2, dtype=torch.float64))  # in no loss: its gradient is 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return (0.5 * self.theta @ self.hessian @ self.theta).expand(len(inputs))
+
+
+def value(model: nn.Module, batch: Tensor) -> Tensor:
+    result: Tensor = model(batch)
+    return result
+
+
+def net(norm: bool = True) -> nn.Sequential:
+    """A convolution, its batch norm, dropout and a linear layer, in float64 so that tolerances can be narrow."""
+    torch.manual_seed(3)
+    layers: list[nn.Module] = [nn.Conv2d(1, 4, 3), *([nn.BatchNorm2d(4)] if norm else []), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Dropout(0.3), nn.Flatten(), nn.Linear(16, 3)).double()
+
+
+def images(n: int = 32) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(n, 1, 4, 4, generator=generator, dtype=torch.float64) * 3 + 2, torch.arange(n) % 3
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Parameters, buffers with their counters, gradients, modes, hooks and the global random numbers are as they were."""
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    random = torch.get_rng_state()
+    yield
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert modes == [module.training for module in model.modules()]
+    assert all(parameter.grad is not None and bool((parameter.grad == 7).all()) for parameter in model.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_quadratic_has_closed_forms() -> None:
+    """∇L(θ - s·g) - g = -s·H·g, and L(θ - s·g) = L(θ) - s·‖g‖² + ½ s²·gᵀHg."""
+    model = Quadratic()
+    found = along_gradient(model, value, torch.zeros(4, 1), STEP_SIZES)
+    hessian, theta = model.hessian.numpy(), model.theta.detach().numpy()
+    gradient, sizes = hessian @ theta, np.array(STEP_SIZES)
+    loss = 0.5 * theta @ gradient
+    losses = loss - sizes * (gradient @ gradient) + 0.5 * sizes**2 * (gradient @ hessian @ gradient)
+    assert found.loss == pytest.approx(loss, rel=EXACT)
+    assert found.gradient_norm == pytest.approx(np.linalg.norm(gradient), rel=EXACT)
+    np.testing.assert_allclose(found.losses, losses, rtol=0, atol=20 * EXACT)  # up to 13 at the largest step
+    np.testing.assert_allclose(found.changes, sizes * np.linalg.norm(hessian @ gradient), rtol=100 * EXACT)
+    assert found.loss_range == (found.losses.min(), found.losses.max())
+    assert found.change_range == (found.changes[0], found.changes[-1])
+    assert found.smoothness == pytest.approx(np.linalg.norm(hessian @ gradient) / np.linalg.norm(gradient), rel=100 * EXACT)
+    assert 1 < found.smoothness <= 5  # the largest eigenvalue
+
+
+def test_smoothness_is_the_largest_over_the_step_sizes() -> None:
+    """L = |θ|³/3 in one dimension: g = θ² for θ > 0, and the change over the distance is 2θ - s·θ², greatest at the least step size."""
+    model = nn.ParameterList([nn.Parameter(torch.tensor(0.5, dtype=torch.float64))])
+    found = along_gradient(model, lambda m, batch: (m[0].abs() ** 3 / 3).expand(len(batch)), torch.zeros(2), [0.2, 1.0])
+    np.testing.assert_allclose(found.changes, [0.25 - 0.45**2, 0.25 - 0.0625], rtol=EXACT)
+    assert found.smoothness == pytest.approx((0.25 - 0.45**2) / (0.2 * 0.25), rel=EXACT)
+
+
+def test_a_flat_place_has_no_smoothness() -> None:
+    model = Quadratic()
+    model.theta.data.zero_()
+    found = along_gradient(model, value, torch.zeros(4, 1), [1.0])
+    assert (found.loss, found.gradient_norm, found.losses[0], found.changes[0]) == (0, 0, 0, 0)
+    assert np.isnan(found.smoothness)
+
+
+def test_a_loss_that_overflows_is_told() -> None:
+    """L = θ⁴ at θ = 1 - 1e80·4: beyond float64, as are the gradient's squares."""
+    model = nn.ParameterList([nn.Parameter(torch.tensor(1.0, dtype=torch.float64))])
+    found = along_gradient(model, lambda m, batch: (m[0] ** 4).expand(len(batch)), torch.zeros(2), [0.1, 1e80])
+    assert found.loss_range == (pytest.approx(0.6**4, rel=EXACT), np.inf)
+    assert found.change_range == (pytest.approx(4 - 4 * 0.6**3, rel=EXACT), np.inf)
+    assert found.smoothness == np.inf
+
+
+def test_frozen_parameters_stay() -> None:
+    """One that is in no loss makes no difference."""
+    model = Quadratic()
+    everything = along_gradient(model, value, torch.zeros(4, 1), STEP_SIZES)
+    model.idle.requires_grad_(False)
+    assert (along_gradient(model, value, torch.zeros(4, 1), STEP_SIZES).losses == everything.losses).all()
+    model.theta.requires_grad_(False)
+    model.idle.requires_grad_(False)
+    with pytest.raises(InputError, match="no parameter with requires_grad=True"):
+        along_gradient(model, value, torch.zeros(4, 1), [0.1])
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_model_is_as_it_was(mode: bool) -> None:
+    model = net().train(mode)
+    with untouched(model):
+        along_gradient(model, nn.CrossEntropyLoss(), images(), STEP_SIZES)
+        unit_inputs(model, nn.CrossEntropyLoss(), images(), "1")
+
+
+def test_the_model_is_as_it_was_when_the_loss_raises() -> None:
+    model, calls = net().train(), []
+
+    def failing(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        calls.append(1)
+        net.get_submodule("1").register_buffer("more", torch.ones(1))
+        if len(calls) > 2:
+            raise ArithmeticError("on the way")
+        return nn.functional.cross_entropy(net(batch[0]), batch[1], reduction="none")
+
+    with untouched(model), pytest.raises(ArithmeticError):
+        along_gradient(model, failing, images(), STEP_SIZES)
+    with untouched(model), pytest.raises(ArithmeticError):
+        unit_inputs(model, failing, images(), "1")
+
+
+def test_batch_norm_is_as_in_training() -> None:
+    """Running statistics that are far off change nothing, and the loss is the one of train mode, with dropout off to compare."""
+    model = net()
+    model[3] = nn.Dropout(0.0)
+    usual = along_gradient(model.eval(), nn.CrossEntropyLoss(), images(), STEP_SIZES)
+    model[1].running_mean.fill_(100.0)  # type: ignore[operator,union-attr]
+    again = along_gradient(model, nn.CrossEntropyLoss(), images(), STEP_SIZES)
+    assert (again.losses == usual.losses).all()
+    assert (again.changes == usual.changes).all()
+    model.train()
+    with torch.no_grad():
+        assert usual.loss == float(nn.functional.cross_entropy(model(images()[0]), images()[1], reduction="none").mean())
+
+
+def test_batch_norm_makes_the_loss_blind_to_the_scale_of_the_weights() -> None:
+    """The same function with weights 10 times as large: the gradient by them is a 10th, and so is the way a step size goes."""
+    small = nn.Sequential(nn.Linear(16, 4, bias=False), nn.BatchNorm1d(4, eps=1e-12, affine=False)).double()
+    loss, batch = nn.CrossEntropyLoss(), (images()[0].flatten(1), images()[1])
+    before = along_gradient(small, loss, batch, [0.5])
+    small[0].weight.data.mul_(10.0)  # type: ignore[operator,union-attr]
+    after = along_gradient(small, loss, batch, [50.0])
+    assert after.loss == pytest.approx(before.loss, rel=1e-10)
+    assert after.gradient_norm == pytest.approx(before.gradient_norm / 10, rel=1e-10)
+    assert after.losses[0] == pytest.approx(before.losses[0], rel=1e-9)  # 10·θ - 50·g/10 = 10·(θ - 0.5·g)
+
+
+def test_dropout_is_one_draw_along_the_step() -> None:
+    """At a step size of next to nothing the loss is the same; with another draw it is not."""
+    model = net(norm=False)
+    found = along_gradient(model, nn.CrossEntropyLoss(), images(), [1e-9, 1e-9], seed=1)
+    other = along_gradient(model, nn.CrossEntropyLoss(), images(), [1e-9], seed=2)
+    assert found.losses[0] == found.losses[1]
+    assert found.losses[0] == pytest.approx(found.loss, abs=1e-6)  # |ΔL| ≈ 1e-9·‖g‖², with ‖g‖ below 30 here
+    assert abs(other.loss - found.loss) > 1e-3
+
+
+class Drifting(nn.Module):
+    """Its buffer grows with each pass in train mode, as the state of spectral norm does, and counts in the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
+        self.register_buffer("state", torch.zeros(1, dtype=torch.float64))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.state.add_(1.0)  # type: ignore[operator]
+        return (self.weight * self.state).expand(len(inputs))
+
+
+def test_what_a_pass_leaves_behind_does_not_add_up() -> None:
+    found = along_gradient(Drifting(), value, torch.zeros(3, 1), [0.25, 0.5])
+    assert (found.loss, *found.losses) == (1.0, 0.75, 0.5)
+
+
+def test_weights_by_example_make_the_mean() -> None:
+    model = nn.ParameterList([nn.Parameter(torch.tensor(2.0, dtype=torch.float64))])
+
+    def pairs(m: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+        return m.get_parameter("0") * batch, torch.tensor([1.0, 3.0], dtype=torch.float64)
+
+    found = along_gradient(model, pairs, torch.tensor([1.0, 5.0], dtype=torch.float64), [1.0])
+    assert found.loss == 2.0 * 6 / 4
+    assert found.gradient_norm == 6 / 4
+
+
+@pytest.mark.parametrize("sizes", [[], [0.0], [-0.1, 0.1], [float("nan")], [float("inf")], [[0.1]]])
+def test_step_sizes_are_above_zero(sizes: list[float]) -> None:
+    with pytest.raises(InputError, match="not a list of numbers above 0"):
+        along_gradient(Quadratic(), value, torch.zeros(2, 1), sizes)
+
+
+# hidden units
+
+
+def test_units_are_those_of_the_layer_named() -> None:
+    model, (pictures, labels) = net(), images()
+    found = unit_inputs(model, nn.CrossEntropyLoss(), (pictures, labels), "0")
+    with torch.no_grad():
+        expected = model[0](pictures)
+    assert found.shape == (4, 32 * 2 * 2)
+    for k in range(4):  # before the ReLU in place: negative values are there
+        np.testing.assert_array_equal(np.sort(found[k]), np.sort(expected[:, k].flatten().numpy()))
+    assert (found < 0).any()
+
+
+def test_behind_batch_norm_units_have_its_mean_and_spread_in_training_and_not_by_running_statistics() -> None:
+    model = net().eval()
+    model[1].weight.data.fill_(2.0)  # type: ignore[operator,union-attr]
+    model[1].bias.data.fill_(0.5)  # type: ignore[operator,union-attr]
+    found = unit_inputs(model, nn.CrossEntropyLoss(), images(), "1")
+    np.testing.assert_allclose(found.mean(axis=1), 0.5, atol=1e-12)
+    np.testing.assert_allclose(found.std(axis=1), 2.0, rtol=1e-3)  # eps of 1e-5 beside variances above 0.1
+    running = unit_inputs(model, nn.CrossEntropyLoss(), images(), "1", train=False)
+    assert abs(running.mean(axis=1) - 0.5).max() > 0.1
+
+
+def test_a_layer_called_twice_counts_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 3).double()
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            result: Tensor = self.layer(self.layer(inputs))
+            return result
+
+    batch = (torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64))
+    assert unit_inputs(Twice(), nn.CrossEntropyLoss(), batch, "layer").shape == (3, 10)
+
+
+def test_a_layer_that_is_not_there_is_named() -> None:
+    model = net()
+    with pytest.raises(InputError, match='has no layer "conv"'):
+        unit_inputs(model, nn.CrossEntropyLoss(), images(), "conv")
+    with pytest.raises(InputError, match="no tensor with an axis of units"):
+        unit_inputs(nn.Sequential(nn.Flatten(0)), lambda m, batch: m(batch[0])[: len(batch[0])], images(), "0")
+
+
+def test_how_far_distributions_move() -> None:
+    """Shifted by 2 deviations: both are 2. Spread to three times as wide: the mean stays, Wasserstein-1 is 2·E|x - mean|/deviation."""
+    values = np.random.default_rng(1).normal(size=(3, 501)) * np.array([[1.0], [5.0], [0.1]])
+    spread = values.std(axis=1, keepdims=True)
+    shifted = unit_change(values, (values + 2 * spread)[:, ::-1])
+    np.testing.assert_allclose(shifted.mean_change, 2.0, rtol=1e-12)
+    np.testing.assert_allclose(shifted.wasserstein, 2.0, rtol=1e-12)
+    mean = values.mean(axis=1, keepdims=True)
+    wider = unit_change(values, mean + 3 * (values - mean))
+    np.testing.assert_allclose(wider.mean_change, 0.0, atol=1e-12)
+    np.testing.assert_allclose(wider.wasserstein, 2 * (np.abs(values - mean) / spread).mean(axis=1), rtol=1e-12)
+
+
+def test_a_unit_without_spread_has_no_change() -> None:
+    found = unit_change(np.ones((1, 4)), np.full((1, 4), 3.0))
+    assert np.isnan(found.mean_change).all()
+    assert np.isnan(found.wasserstein).all()
+    with pytest.raises(InputError, match="take the same examples"):
+        unit_change(np.ones((1, 4)), np.ones((1, 5)))
+
+
+# the steps of a training
+
+
+def test_it_is_the_step_that_the_training_took(tmp_path: Path) -> None:
+    """Without momentum and decay a step goes from one checkpoint to the next along the gradient: by rate·g, to the loss found there."""
+    rate = 0.05
+    settings = {"learning_rate": rate, "momentum": 0.0, "weight_decay": 0.0, "largest_gradient": 1e9, "width": 2}
+    training = train("digits-vgg9", tmp_path, epochs=1, settings=settings, steps=3)
+    zoo = problem("digits-vgg9", width=2)
+    states = [torch.load(training.start, weights_only=True)["state_dict"]]
+    states += [torch.load(tmp_path / f"step_{k:04d}.pt", weights_only=True)["state_dict"] for k in (1, 2, 3)]
+    for k in range(3):
+        batch = step_batch(zoo.examples("train"), training.start, k)
+        zoo.model.load_state_dict(states[k])
+        found = along_gradient(zoo.model, zoo.loss, batch, [rate])
+        names = [name for name, _ in zoo.model.named_parameters()]
+        moved = np.sqrt(sum(float((states[k + 1][name] - states[k][name]).double().square().sum()) for name in names))
+        assert moved == pytest.approx(rate * found.gradient_norm, rel=1e-4)  # float32 differences of steps of 1e-3 to 1e-1
+        zoo.model.load_state_dict(states[k + 1])
+        there = along_gradient(zoo.model, zoo.loss, batch, [rate])
+        assert there.loss == pytest.approx(found.losses[0], rel=1e-4)  # float32, rounded at each of the nine layers
+        other = along_gradient(zoo.model, zoo.loss, step_batch(zoo.examples("train"), training.start, k + 1), [rate])
+        assert abs(other.loss - there.loss) > 1e-3 * there.loss
+
+
+def test_the_batches_of_an_epoch_are_all_examples(tmp_path: Path) -> None:
+    training = train("moons-mlp-1x2", tmp_path, epochs=1)
+    examples = problem("moons-mlp-1x2").examples("train")
+    inputs = examples.tensors[0]
+    n_steps = -(-examples.size // 50)
+    met = torch.cat([step_batch(examples, training.start, k)[0] for k in range(n_steps)])
+    assert sorted(met.tolist()) == sorted(inputs.tolist())
+    with pytest.raises(InputError, match=f"has {n_steps} steps"):
+        step_batch(examples, training.start, n_steps)
+    with pytest.raises(InputError, match="has"):
+        step_batch(examples, training.start, -1)
+
+
+def test_a_file_of_another_origin_is_no_checkpoint(tmp_path: Path) -> None:
+    examples = problem("moons-mlp-1x2").examples("train")
+    torch.save(read(Quadratic()), tmp_path / "plain.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    for name in ("plain.pt", "text.pt", "none.pt"):
+        with pytest.raises(InputError, match=r"not a checkpoint of landscape train"):
+            step_batch(examples, tmp_path / name)
