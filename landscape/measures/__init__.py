@@ -1,7 +1,7 @@
 """Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula."""
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
-from landscape.measures.curvature import convexity
+from landscape.measures.curvature import convexity, least_curvature
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, barrier, bump
 from landscape.measures.noise import rounding_noise
@@ -18,6 +18,7 @@ __all__ = [
     "bump",
     "convexity",
     "draws",
+    "least_curvature",
     "measure",
     "minima",
     "minimum",

@@ -10,7 +10,7 @@ from landscape.measures.noise import SIGNIFICANT, rounding_noise
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
-__all__ = ["convexity", "second_difference", "smaller_eigenvalue"]
+__all__ = ["convexity", "least_curvature", "second_difference", "smaller_eigenvalue"]
 
 
 def convexity(surface: Surface, key: str | None = None) -> Number | None:
@@ -34,6 +34,25 @@ def convexity(surface: Surface, key: str | None = None) -> Number | None:
     if not counted.any():
         return None
     return Number(float(np.mean(curvature[counted] > SIGNIFICANT * own[counted])), "fraction of the points")
+
+
+def least_curvature(surface: Surface, key: str | None = None) -> Number | None:
+    """The smallest second derivative in any direction of the line or plane, over its interior points.
+
+    Of a plane the smaller eigenvalue of the difference Hessian, of a line the second difference; a function that is convex and smooth
+    on the scale of the grid has none below 0. None where no point has finite neighbours on all sides.
+    """
+    metric = surface.metric(key)
+    values, _ = measured(surface, metric.key)
+    if min(values.shape) < 3:
+        return None
+    finite = np.where(np.isfinite(values), values, np.nan)
+    noise = np.zeros_like(finite)
+    line = surface.kind == "line"
+    curvature, _ = second_difference(surface.x, finite, noise) if line else smaller_eigenvalue(surface.x, surface.y, finite, noise)
+    counted = curvature[np.isfinite(curvature)]
+    unit = f"{metric.unit} by squared unit of the axes".lstrip()
+    return Number(float(counted.min()), unit) if counted.size else None
 
 
 def second_difference(x: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

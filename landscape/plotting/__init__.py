@@ -1,4 +1,5 @@
-"""Figures, films and pages of surfaces: `curve` for lines, `contour`, `filled`, `heatmap` and `relief` for planes, `page` for both."""
+"""Figures, films and pages of surfaces: `curve` for lines, `contour`, `filled`, `heatmap` and `relief` for planes, `page` for both.
+`graphs` draws plain numbers."""
 
 from __future__ import annotations
 
@@ -8,9 +9,25 @@ from landscape.plotting.animation import animate, check_animation
 from landscape.plotting.contours import contour, filled, heatmap
 from landscape.plotting.curves import curve
 from landscape.plotting.figures import figure, save
+from landscape.plotting.graphs import Graph, Trace, graphs
 from landscape.plotting.relief import relief
 
-__all__ = ["animate", "check_animation", "contour", "curve", "figure", "filled", "heatmap", "page", "relief", "save", "write_page"]
+__all__ = [
+    "Graph",
+    "Trace",
+    "animate",
+    "check_animation",
+    "contour",
+    "curve",
+    "figure",
+    "filled",
+    "graphs",
+    "heatmap",
+    "page",
+    "relief",
+    "save",
+    "write_page",
+]
 
 
 def __getattr__(name: str) -> Any:

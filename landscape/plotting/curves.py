@@ -23,12 +23,12 @@ from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, s
 from landscape.plotting.styles import style_named, style_of
 from landscape.surface import Surface
 
-__all__ = ["curve"]
+__all__ = ["COLOURS", "DASHES", "curve"]
 
 # The palette of Okabe and Ito, made for colour-blind readers, without its yellow, which is lost on white.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _Dashes = str | tuple[int, tuple[float, ...]]
-_DASHES: tuple[_Dashes, ...] = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+DASHES: tuple[_Dashes, ...] = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +113,13 @@ def _all_series(panels: Sequence[Panel]) -> list[_Series]:
     surfaces = list(dict.fromkeys(id(panel.whole) for panel in panels))
     splits = list(dict.fromkeys(panel.metric.split for panel in panels))
     spread = matplotlib.colormaps[COLOUR_MAP](np.linspace(0, 0.92, len(surfaces)))
-    palette = _COLOURS if len(surfaces) <= len(_COLOURS) else [to_hex(colour) for colour in spread]
+    palette = COLOURS if len(surfaces) <= len(COLOURS) else [to_hex(colour) for colour in spread]
     several = []
     for panel in panels:
         centre, band, words = _summary(panel)
         measured = np.logical_not(panel.layer.not_measured).reshape(len(centre), -1).any(axis=1)
         layer = sort_values(centre, measured, panel.log, panel.clip)
-        colour, dashes = palette[surfaces.index(id(panel.whole))], _DASHES[splits.index(panel.metric.split) % len(_DASHES)]
+        colour, dashes = palette[surfaces.index(id(panel.whole))], DASHES[splits.index(panel.metric.split) % len(DASHES)]
         several.append(_Series(panel, layer, np.where(np.isnan(layer.values), np.nan, band), words, colour, dashes))
     return several
 

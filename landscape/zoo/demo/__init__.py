@@ -28,8 +28,9 @@ from landscape.progress import Progress
 from landscape.surface import Surface
 from landscape.sweep import line, surface
 from landscape.zoo.demo.drawing import draw
-from landscape.zoo.demo.nets import N_THREADS, Net, Settings, train_or_keep
+from landscape.zoo.demo.nets import N_THREADS, Net, Settings
 from landscape.zoo.demo.result import DemoResult, NetResult
+from landscape.zoo.kept import train_or_keep
 from landscape.zoo.problems import problem
 from landscape.zoo.training import Training
 
@@ -110,7 +111,10 @@ class _Stage:
     def train(self, net: Net) -> Training:
         self.talk.step(f"training {net.problem}, {net.title}")
         with Progress(self.talk.quiet) as progress:
-            training, kept = train_or_keep(net, self.out / net.name, self.settings.epochs, self.seed, progress.follow)
+            epochs = self.settings.epochs
+            training, kept = train_or_keep(
+                net.problem, self.out / net.name, epochs, self.seed, progress.follow, threads=N_THREADS, every=epochs
+            )  # the ends will do
         if kept:
             self.talk.say(f"  kept from an earlier run: {training.end}")
         if training.failure:

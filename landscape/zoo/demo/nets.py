@@ -1,20 +1,10 @@
-"""The two networks of the demo: their settings, and their trainings, kept from an earlier run where they fit."""
+"""The two networks of the demo, and their settings."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-
-from landscape.errors import InputError
-from landscape.zoo.problems import blueprint
-from landscape.zoo.training import ProgressCallback, Training, train
-
-__all__ = ["N_THREADS", "Net", "Settings", "train_or_keep"]
+__all__ = ["N_THREADS", "Net", "Settings"]
 
 # Of trainings, whose weights depend on it and are to be the same on every machine; and of sweeps, whose operations are so small
 # that threads wait for each other more than they compute, without end where other programs want the cores too.
@@ -58,58 +48,3 @@ class Net:
             cls(f"digits-resnet{depth}", "short", "with shortcuts"),
             cls(f"digits-resnet{depth}-noshort", "noshort", "without shortcuts"),
         )
-
-
-def train_or_keep(net: Net, folder: Path, epochs: int, seed: int, progress: ProgressCallback) -> tuple[Training, bool]:
-    """The training of a network in a folder, and whether it was there already.
-
-    A finished training by the same recipe and seed is kept; an unfinished or damaged one is begun anew.
-
-    Raises:
-        InputError: when the folder holds a training by another recipe or seed, or cannot be written.
-    """
-    wanted = {
-        "problem": net.problem,
-        "seed": seed,
-        "recipe": asdict(replace(blueprint(net.problem).recipe, epochs=epochs)),
-    }
-    kept = _read(folder)
-    if kept is not None:
-        training, made = kept
-        for name, value in wanted.items():
-            if made[name] != value:
-                raise InputError(
-                    f"{folder}: holds a training with another {name} ({_tell(made[name], value)}, now {_tell(value, made[name])}); "
-                    "choose another --out"
-                )
-        return training, True
-    before = torch.get_num_threads()
-    torch.set_num_threads(N_THREADS)
-    try:
-        overwrite = (folder / "result.json").exists()
-        return train(
-            net.problem, folder, epochs, seed, overwrite=overwrite, progress=progress, every=epochs
-        ), False  # the ends will do
-    finally:
-        torch.set_num_threads(before)
-
-
-def _read(folder: Path) -> tuple[Training, dict[str, Any]] | None:
-    """A finished training and what its last checkpoint says of its making; None where there is none, or it is damaged."""
-    try:
-        facts = json.loads((folder / "result.json").read_text("utf-8"))
-        places = {name: folder / facts[name] for name in ("start", "end", "history")}
-        made = torch.load(places["end"], map_location="cpu", weights_only=True)
-        torch.load(places["start"], map_location="cpu", weights_only=True)
-        losses = {name: float(facts[name]) for name in ("train_loss", "test_loss")}  # what is not finite is a text in JSON
-        known = {field.name: facts[field.name] for field in fields(Training)}
-        return Training(**{**known, **places, **losses}), {name: made[name] for name in ("problem", "seed", "recipe")}
-    except Exception:  # torch.load raises a dozen kinds of error for damaged files; training anew mends them all
-        return None
-
-
-def _tell(value: Any, other: Any) -> str:
-    """A value for a message; of two recipes only what differs."""
-    if isinstance(value, Mapping) and isinstance(other, Mapping):
-        return ", ".join(f"{name} {value[name]}" for name in value if value[name] != other.get(name))
-    return str(value)
