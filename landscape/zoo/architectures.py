@@ -154,6 +154,8 @@ def _gpt_recipe(groups: Groups, values: Values, source: Source) -> Recipe:
 
 
 def _mask_recipe(groups: Groups, values: Values, source: Source) -> Recipe:
+    if not source.large:
+        return Recipe(epochs=15, learning_rate=0.01, augmented=True, weight_decay=0.0, batch_size=4, optimizer="adam")
     return Recipe(epochs=60, learning_rate=1e-3, augmented=True, weight_decay=0.0, batch_size=2, optimizer="adam")
 
 
@@ -253,13 +255,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
             values["width"], values["n_levels"], not groups[0], source.shape[0], source.n_classes
         ),
         _mask_recipe,
-        lambda source: {"width": WholeNumber(16, 1, 256), "n_levels": WholeNumber(3, 1, 6)},
+        lambda source: {"width": WholeNumber(8 if source == "cells" else 16, 1, 256), "n_levels": WholeNumber(3, 1, 6)},
     ),
     Architecture(
         "fcn",
         ("masks",),
         lambda groups, values, source: models.FullyConvolutional(values["width"], source.shape[0], source.n_classes),
         _mask_recipe,
-        lambda source: {"width": WholeNumber(16, 1, 256)},
+        lambda source: {"width": WholeNumber(8 if source == "cells" else 16, 1, 256)},
     ),
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from landscape.zoo.data import (
     Corpus,
     Splits,
+    cells,
     cifar10,
     digits,
     idx_images,
@@ -106,6 +107,7 @@ def _shifted(images: Tensor, labels: Tensor, generator: Any) -> tuple[Tensor, Te
 
 
 _CLASSES = "cross-entropy (nat); accuracy"
+_PIXELS = "cross-entropy by pixel (nat); accuracy by pixel, intersection over union of the membranes (iou)"
 _TOKENS = "cross-entropy by token (nat), whose exponential is the perplexity; accuracy"
 
 SOURCES: dict[str, Source] = {
@@ -178,12 +180,26 @@ SOURCES: dict[str, Source] = {
         needs_files=False,
         evaluation_batch=64,
     ),
+    "cells": Source(
+        "drawn cells and their membranes",
+        "masks",
+        lambda values, place, download: cells(values["side"], values["examples"]),
+        lambda values: PixelCrossEntropy((144.0,), (50.0,)),
+        _PIXELS,
+        (1, 64, 64),
+        2,
+        {"side": WholeNumber(64, 16, 256), "examples": WholeNumber(64, 1, 1024)},
+        needs_files=False,
+        augment=turn_and_mirror,
+        large=False,
+        evaluation_batch=16,
+    ),
     "membranes": Source(
         "ISBI 2012 membranes",
         "masks",
         lambda values, place, download: _centres(membranes(place), values["side"]),
         lambda values: PixelCrossEntropy((126.0,), (44.0,)),
-        "cross-entropy by pixel (nat); accuracy by pixel, intersection over union of the membranes (iou)",
+        _PIXELS,
         (1, 512, 512),
         2,
         {"side": WholeNumber(512, 16, 512)},

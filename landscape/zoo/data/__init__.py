@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.zoo.data.augmentation import shift_and_mirror, turn_and_mirror
+from landscape.zoo.data.cells import cells
 from landscape.zoo.data.cifar import cifar10
 from landscape.zoo.data.digits import digits
 from landscape.zoo.data.idx import idx_images
@@ -14,6 +15,7 @@ from landscape.zoo.data.text import Corpus, penn_treebank, python_topics
 __all__ = [
     "Corpus",
     "Splits",
+    "cells",
     "cifar10",
     "digits",
     "idx_images",
