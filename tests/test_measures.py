@@ -20,8 +20,11 @@ from landscape.measures import (
     basin_radius,
     basin_share,
     bump,
+    climb,
     convexity,
     draws,
+    least_curvature,
+    least_second_difference,
     measure,
     minima,
     minimum,
@@ -541,6 +544,23 @@ def test_where_a_barrier_is_not_defined() -> None:
     assert barrier(line([2.0, np.inf, 1.0], (0, 1, 3))) == Number(np.inf, "nat")
 
 
+def test_climb_on_the_way_down() -> None:
+    assert climb(line([4.0, 1.0, 2.5, 2.0, 3.0, 0.0], (0, 1, 6))) == Number(0.5, "of L(0) - L(1)")  # from 1 to 3, over two steps
+    assert climb(line([0.0, 3.0, 4.0, 2.5, 1.0, 4.0], (1, 0, 6))) == Number(0.75, "of L(0) - L(1)")  # read from α = 0 on
+    assert climb(line([4.0, 3.9, 3.8, 0.1, 0.0], (0, 1, 5))) == Number(0.0, "of L(0) - L(1)")  # late, and never rising
+    assert climb(line([9.0, 4.0, 3.0, 2.0, 7.0], (-0.5, 1.5, 5))) == Number(0.0, "of L(0) - L(1)")  # rises beyond the ends alone
+
+
+def test_where_a_climb_is_not_defined() -> None:
+    loss = [2.0, 3.0, 1.0]
+    assert climb(line(loss, (0, 1, 3), source="random")) is None
+    assert climb(line(loss, (0, 0.9, 3))) is None
+    assert climb(line(loss[::-1], (0, 1, 3))) is None
+    assert climb(line([2.0, 3.0, np.nan], (0, 1, 3))) is None
+    assert climb(line([2.0, np.nan, 2.5, 1.0], (0, 1, 4))) == Number(0.5, "of L(0) - L(1)", "≥")
+    assert climb(line([2.0, np.inf, np.inf, 1.0], (0, 1, 4))) == Number(np.inf, "of L(0) - L(1)")
+
+
 # --- the minimum, draws, partial surfaces -------------------------------------------------------------------------------------
 
 
@@ -646,3 +666,32 @@ def test_a_large_grid_is_measured_in_whole_arrays() -> None:
     assert shut is not None
     assert shut.bound == ""
     assert shut.value < number.value / 10
+
+
+def test_the_least_curvature_of_quadratics_is_their_smaller_eigenvalue() -> None:
+    """3x² + 2xy + y² has the Hessian [[6, 2], [2, 2]], whose eigenvalues are 4 ± 2√2; differences are exact for it."""
+    bowl = plane_of(lambda x, y: 3 * x**2 + 2 * x * y + y**2, (-1, 1, 5), (-2, 1, 7))
+    assert value(least_curvature(bowl)) == pytest.approx(4 - 2 * math.sqrt(2), rel=1e-12)
+    saddle = plane_of(lambda x, y: x**2 - 3 * y**2, (-1, 1, 5), (-1, 1, 5))
+    assert value(least_curvature(saddle)) == pytest.approx(-6, rel=1e-12)
+    assert value(least_curvature(line(np.array([4.0, 1.0, 0.0, 1.0, 4.0]), (-2, 2, 5)))) == pytest.approx(2)
+    assert least_curvature(plane(np.zeros((2, 5)), (0, 1, 2), (0, 1, 5))) is None
+    assert least_curvature(plane(np.full((3, 3), np.nan), (0, 1, 3), (0, 1, 3))) is None
+
+
+def test_a_convex_valley_narrower_than_the_grid() -> None:
+    """|x - y| is convex; its difference Hessian is not, as its mixed difference looks at other nodes than the pure ones."""
+    valley = plane_of(lambda x, y: np.abs(x - y) ** 1.1, (-1, 1, 9), (-1, 1, 9))
+    assert value(least_curvature(valley)) < -0.1
+    assert value(least_second_difference(valley)) >= -1e-15  # a few roundings of numbers below 2
+
+
+def test_the_least_second_difference_looks_along_rows_columns_and_both_diagonals() -> None:
+    for bend in (lambda x, y: -(x**2), lambda x, y: -(y**2), lambda x, y: -((x + y) ** 2), lambda x, y: -((x - y) ** 2)):
+        bent = plane_of(lambda x, y, bend=bend: bend(x, y) + 0 * x * y, (-1, 1, 5), (-1, 1, 5))
+        expected = -2 * 0.25 * (1 if bend(1, 0) == 0 or bend(0, 1) == 0 else 4)  # h = 1/2; along a diagonal both coordinates step
+        assert value(least_second_difference(bent)) == pytest.approx(expected)
+    assert value(least_second_difference(line(np.array([0.0, 1.0, 0.0]), (0, 2, 3)))) == -2
+    uneven = line(np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0, 3.0]))
+    assert least_second_difference(uneven) is None
+    assert least_second_difference(line(np.array([0.0, np.nan, 0.0]), (0, 2, 3))) is None

@@ -1,9 +1,9 @@
 """Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula."""
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
-from landscape.measures.curvature import convexity, least_curvature
+from landscape.measures.curvature import convexity, least_curvature, least_second_difference
 from landscape.measures.extrema import minima, minimum
-from landscape.measures.interpolation import alpha_half, barrier, bump
+from landscape.measures.interpolation import alpha_half, barrier, bump, climb
 from landscape.measures.noise import rounding_noise
 from landscape.measures.summary import measure
 from landscape.measures.turning import turning_points, turning_points_between
@@ -16,9 +16,11 @@ __all__ = [
     "basin_radius_weights",
     "basin_share",
     "bump",
+    "climb",
     "convexity",
     "draws",
     "least_curvature",
+    "least_second_difference",
     "measure",
     "minima",
     "minimum",

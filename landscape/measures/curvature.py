@@ -10,7 +10,7 @@ from landscape.measures.noise import SIGNIFICANT, rounding_noise
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
-__all__ = ["convexity", "least_curvature", "second_difference", "smaller_eigenvalue"]
+__all__ = ["convexity", "least_curvature", "least_second_difference", "second_difference", "smaller_eigenvalue"]
 
 
 def convexity(surface: Surface, key: str | None = None) -> Number | None:
@@ -53,6 +53,31 @@ def least_curvature(surface: Surface, key: str | None = None) -> Number | None:
     counted = curvature[np.isfinite(curvature)]
     unit = f"{metric.unit} by squared unit of the axes".lstrip()
     return Number(float(counted.min()), unit) if counted.size else None
+
+
+def least_second_difference(surface: Surface, key: str | None = None) -> Number | None:
+    """The smallest L(p - h) - 2·L(p) + L(p + h) along rows, columns and both diagonals of an even grid.
+
+    For a convex function none is negative, however coarse the grid; its difference Hessian may have negative eigenvalues where a valley
+    is narrower than a cell. None where no point has finite neighbours on both sides, and where axes are not evenly spaced.
+    """
+    metric = surface.metric(key)
+    values, _ = measured(surface, metric.key)
+    if min(values.shape) < 3 or not all(_is_even(axis.values) for axis in surface.axes):
+        return None
+    finite = np.where(np.isfinite(values), values, np.nan)
+    steps = [(1, 0), (0, 1), (1, 1), (1, -1)] if values.ndim == 2 else [(1,)]
+    padded = np.pad(finite, 1, constant_values=np.nan)
+    axes = tuple(range(values.ndim))
+    differences = [
+        (np.roll(padded, step, axes) - 2 * padded + np.roll(padded, tuple(-part for part in step), axes)) for step in steps
+    ]
+    counted = np.concatenate([difference[np.isfinite(difference)] for difference in differences])
+    return Number(float(counted.min()), metric.unit) if counted.size else None
+
+
+def _is_even(axis: np.ndarray) -> bool:
+    return bool(np.allclose(np.diff(axis), axis[1] - axis[0], rtol=1e-9, atol=0))
 
 
 def second_difference(x: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

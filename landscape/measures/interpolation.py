@@ -7,7 +7,7 @@ import numpy as np
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
-__all__ = ["alpha_half", "barrier", "between_models", "bump"]
+__all__ = ["alpha_half", "barrier", "between_models", "bump", "climb"]
 
 
 def bump(surface: Surface, key: str | None = None) -> Number | None:
@@ -42,6 +42,25 @@ def barrier(surface: Surface, key: str | None = None) -> Number | None:
         return None
     rise = float(np.nanmax(loss - ((1 - alpha) * start + alpha * end)))
     return Number(max(0.0, rise), surface.metric(key).unit, "≥" if np.isnan(loss).any() else "")
+
+
+def climb(surface: Surface, key: str | None = None) -> Number | None:
+    """The most that the loss climbs on the way from one model down to another, over the drop: 0 for a path that never rises.
+
+    max over 0 ≤ α ≤ β ≤ 1 of (L(β) - L(α)) / (L(0) - L(1)), L linear between nodes; the numerator is the least Δ for which the path is
+    Δ-monotonic (Lucas et al. 2021). Unlike `bump` it does not count a path that is late in falling. None where `bump` is, and where
+    the loss does not drop from 0 to 1. "≥" where a point in between is NaN or not measured yet.
+    """
+    path = _path(surface, key)
+    if path is None:
+        return None
+    _, loss = path
+    if not np.isfinite(loss[[0, -1]]).all() or not loss[-1] < loss[0]:
+        return None
+    known = loss[~np.isnan(loss)]
+    with np.errstate(invalid="ignore"):  # ∞ - ∞ where the loss stays infinite
+        rise = float(np.nanmax(known - np.minimum.accumulate(known)))
+    return Number(rise / float(loss[0] - loss[-1]), "of L(0) - L(1)", "≥" if np.isnan(loss).any() else "")
 
 
 def alpha_half(surface: Surface, key: str | None = None) -> Number | None:
