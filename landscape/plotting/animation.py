@@ -18,7 +18,7 @@ from landscape.atomic import check_target, replacing
 from landscape.errors import InputError, RunError
 from landscape.plotting.faces import HEIGHT
 from landscape.plotting.panels import Panel, name_panel
-from landscape.plotting.relief import CAMERA, TITLE_HEIGHT, draw_pins, draw_plane, panels_with_scale, relief_sheet
+from landscape.plotting.relief import CAMERA, TITLE_HEIGHT, align_heights, draw_pins, draw_plane, panels_with_scale, relief_sheet
 from landscape.plotting.scale import Scale
 from landscape.plotting.styles import Sheet, style_named
 from landscape.surface import Surface
@@ -116,6 +116,7 @@ def _turn(figure: Sheet, axes: Axes3D, panel: Panel, scale: Scale, n_frames: int
     for number in range(n_frames):
         axes.view_init(elevation, azimuth + 360 * number / n_frames)
         draw_pins(axes, panel, scale)
+        align_heights(axes)
         if number == 0:
             _hold(figure)
             axes.set_box_aspect((1, 1, HEIGHT), zoom=0.94)  # within its place, so that no label leaves the picture on the way
@@ -130,6 +131,7 @@ def _several(figure: Sheet, axes: Axes3D, panels: Sequence[Panel], scale: Scale)
         axes.view_init(elevation, azimuth)
         draw_plane(axes, panel, scale)
         draw_pins(axes, panel, scale)
+        align_heights(axes)
         axes.set_title(panel.title, y=TITLE_HEIGHT, pad=0)
         if number == 0:
             _hold(figure)

@@ -32,6 +32,7 @@ __all__ = [
     "name_panel",
     "printable",
     "sheet",
+    "tick_text",
     "trim",
 ]
 
@@ -229,6 +230,16 @@ def metric_label(metric: Metric, split: bool = True) -> str:
     return f"{metric.split + ' ' if split else ''}{metric.name}{f' ({metric.unit})' if metric.unit else ''}"
 
 
+def tick_text(value: float) -> str:
+    """A round number for the scale of values, the same on every axis: 0.01, 10000, and from there on as 1e6.
+
+    >>> [tick_text(value) for value in (0.0, 0.01, 1e4, 1e6, -2.5e-7, 1e35)]
+    ['0', '0.01', '10000', '1e6', '−2.5e−7', '1e35']
+    """
+    digits, e, power = f"{value:g}".partition("e")
+    return (digits + (f"e{int(power)}" if e else "")).replace("-", "\N{MINUS SIGN}")
+
+
 def colour_norm(scale: Scale) -> Normalize:
     """The matplotlib form of a scale; equal scales give equal norms."""
     if scale.log and scale.offset:
@@ -243,7 +254,7 @@ def colour_bar(figure: Sheet, axes: Sequence[Axes], scale: Scale, metric: Metric
     bar.set_label(", ".join(filter(None, (metric_label(metric), scale.words))))
     if scale.log:
         ticks = contour_levels(scale, fewest=3, most=8).tolist()
-        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
+        bar.set_ticks(ticks, labels=[tick_text(tick) for tick in ticks], minor=False)
     bar.minorticks_off()
     if bar.solids is not None:
         bar.solids.set_rasterized(True)  # as 256 outlines it would show seams

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from inspect import signature
 from typing import Any
@@ -19,12 +20,12 @@ from landscape.errors import InputError
 from landscape.plotting.faces import HEIGHT, Faces, faces_of, hidden
 from landscape.plotting.marks import MARKS, draw_legend, legend_areas, model_places, reasons
 from landscape.plotting.notes import draw_notes
-from landscape.plotting.panels import Panel, axis_label, colour_bar, gather, name_panel, sheet
+from landscape.plotting.panels import Panel, axis_label, colour_bar, gather, name_panel, sheet, tick_text
 from landscape.plotting.scale import COLOUR_MAP, Scale, contour_levels, shared_scale
 from landscape.plotting.styles import Sheet, Style, style_named, style_of
 from landscape.surface import Surface
 
-__all__ = ["CAMERA", "TITLE_HEIGHT", "draw_pins", "draw_plane", "panels_with_scale", "relief", "relief_sheet"]
+__all__ = ["CAMERA", "TITLE_HEIGHT", "align_heights", "draw_pins", "draw_plane", "panels_with_scale", "relief", "relief_sheet"]
 
 CAMERA = (33.0, -58.0)  # elevation and azimuth in degrees: into the basin, past the corner in front
 TITLE_HEIGHT = 1.06  # of the panel: above the box's farthest corner
@@ -79,6 +80,7 @@ def relief(
             axes.view_init(*camera)
             draw_plane(axes, panel, scale)
             draw_pins(axes, panel, scale)
+            align_heights(axes)
             name_panel(
                 axes, panel, number, len(panels), height=TITLE_HEIGHT
             )  # a fixed place: for one it finds itself is left no room
@@ -165,14 +167,26 @@ def _draw_box(axes: Axes3D, panel: Panel, scale: Scale) -> None:
         axis._axinfo["grid"].update(color="0.88", linewidth=0.5 * k)  # there is no public way to the lines of the box
         axis._axinfo["tick"].update(linewidth={True: 0.6 * k, False: 0.4 * k})
     axes.tick_params(pad=7 * k - 8)  # matplotlib's own distances, 8 and 21 points, do not grow with the letters
+    axes.tick_params(axis="z", pad=4 * k - 8)  # to the labels' near ends, not to their middles
     axes.set_xlabel(axis_label(panel.surface.axes[0], short=True), labelpad=17 * k - 21)
     axes.set_ylabel(axis_label(panel.surface.axes[1], short=True), labelpad=17 * k - 21)
 
 
 def _tick_labels(ticks: np.ndarray, unit: str) -> list[str]:
     """Numbers for the axis of heights, the highest with the unit: there is no room for a label that the colour bar has too."""
-    texts = [f"{tick:.4g}".replace("-", "\N{MINUS SIGN}") for tick in ticks]
+    texts = [tick_text(tick) for tick in ticks]
     return [*texts[:-1], f"{texts[-1]} {unit}".rstrip()] if texts and unit != "fraction" else texts
+
+
+def align_heights(axes: Axes3D) -> None:
+    """Let the labels of the heights begin, or end, beside their axis: centred, as matplotlib has them, long ones reach over the box.
+
+    matplotlib takes the edge of the box that is rightmost or leftmost on the screen, by turns with each quarter of a turn.
+    """
+    azimuth = math.radians(180 - (180 - axes.azim) % 360)  # as matplotlib has it, to be on its side of a tie
+    side = "right" if math.sin(azimuth) * math.cos(azimuth) >= 0 else "left"
+    for tick in axes.zaxis.get_major_ticks():
+        tick.label1.set_horizontalalignment(side)
 
 
 def _draw_shadows(axes: Axes3D, panel: Panel, scale: Scale) -> None:

@@ -14,6 +14,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from landscape.errors import InputError
 from landscape.plotting import relief
+from landscape.plotting.relief import align_heights
 from landscape.surface import Point, Surface
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -68,6 +69,37 @@ def test_heights_are_logarithms_on_a_log_scale(plane: Plane) -> None:
     texts = axes.zaxis.get_major_formatter().format_ticks(axes.get_zticks())
     assert texts[-1].endswith(" nats")  # the unit, once
     assert [float(text.removesuffix(" nats")) for text in texts] == pytest.approx(10.0 ** axes.get_zticks())
+
+
+def test_heights_are_written_as_on_the_colour_bar(plane: Plane) -> None:
+    figure = relief(plane([0, 1, 2, 3], [0, 1], lambda x, y: 10.0 ** (3 * x - 1)), log=True)
+    draw(figure)
+    bar = next(axes for axes in figure.axes if axes.get_label() == "<colorbar>")
+    written = {text.get_text() for text in bar.get_yticklabels()}
+    heights = [text.get_text().removesuffix(" nats") for text in panels_of(figure)[0].get_zticklabels()]
+    assert len(heights) >= 3
+    assert written >= set(heights)
+    assert written >= {"10000", "1e6"}
+    assert [float(text) for text in heights] == pytest.approx(10.0 ** panels_of(figure)[0].get_zticks())
+
+
+@pytest.mark.parametrize("style", ["paper", "slides", "notebook"])
+def test_heights_stand_beside_the_box(plane: Plane, style: str) -> None:
+    """The axis of heights is an edge of the box to the left or the right, by the camera: no label reaches back over it."""
+    figure = relief(plane([0, 1], [0, 1], lambda x, y: 10.0 ** (5 * x - 0.5)), log=True, style=style)
+    figure.draw_without_rendering()
+    axes = panels_of(figure)[0]
+    for azimuth in (-58.0, 32.0, 122.0, -148.0, 0.0, -90.0):  # each quarter of a turn, and between two
+        if azimuth != axes.azim:
+            axes.view_init(33, azimuth)
+            align_heights(axes)
+            figure.draw_without_rendering()
+        ticks = axes.zaxis.get_major_ticks()
+        assert [tick.label1.get_text() for tick in ticks] == ["1", "10", "100", "1000", "10000 nats"]
+        for tick in ticks:
+            edge = float(axes.transData.transform(tick.tick1line.get_xydata())[:, 0].mean())  # the tick lies across its axis
+            extent = tick.label1.get_window_extent()
+            assert extent.x0 > edge or extent.x1 < edge, (azimuth, tick.label1)
 
 
 def faces_with_colours(axes: Any) -> list[tuple[np.ndarray, np.ndarray]]:
