@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.checkpoint import Checkpoint, weights_of
 from landscape.errors import InputError
 from landscape.problem import Examples, Problem
 from landscape.problem.data import map_tensors
+from landscape.weights import digest
 from landscape.zoo.devices import choose_device, choose_precision
 from landscape.zoo.folder import Folder
 from landscape.zoo.outcome import Training, find_failure, measure, perplexity
@@ -45,6 +47,7 @@ def train(
     every: int = 1,
     steps: int = 0,
     download: bool = False,
+    start: Checkpoint | None = None,
 ) -> Training:
     """Train a problem of the zoo by its recipe into a folder.
 
@@ -68,9 +71,11 @@ def train(
         every: keep each so manieth epoch's checkpoint, and the first and last.
         steps: keep a checkpoint after each of the first steps, so many.
         download: fetch data that are missing.
+        start: the weights to begin with, instead of drawn ones; the optimizer begins anew.
 
     Raises:
-        InputError: for an unknown name, setting or device, data that are missing, or a folder that is taken or cannot be written.
+        InputError: for an unknown name, setting or device, data that are missing, a folder that is taken or cannot be written, or a
+            start of another architecture.
     """
     plan = blueprint(name, dict(settings or {}))
     recipe = plan.recipe if epochs is None else replace(plan.recipe, epochs=epochs)
@@ -83,7 +88,7 @@ def train(
     place = choose_device(device)
     chosen = choose_precision(precision, place, plan.large and not recipe.unroll)
     problem = plan.build(data_dir, seed, download)
-    how = _How(seed, dict(settings or {}), chosen, every, steps)
+    how = _How(seed, dict(settings or {}), chosen, every, steps, _begin(problem, start))
     return _Trainer(replace(plan, recipe=recipe), problem, how, Folder(Path(out), overwrite), place).run(progress or _ignore)
 
 
@@ -94,6 +99,7 @@ class _How:
     precision: str
     every: int
     steps: int
+    start: str | None = None  # digest of the weights it begins with; None where the seed draws them
 
 
 class _Trainer:
@@ -181,7 +187,8 @@ class _Trainer:
     def _facts(self) -> dict[str, Any]:
         """What two trainings have to have in common for one to go on with the other."""
         recipe = asdict(self.recipe)
-        return {"problem": self.plan.name, "seed": self.how.seed, "recipe": recipe, "precision": self.how.precision}
+        how = {"precision": self.how.precision, "start": self.how.start}
+        return {"problem": self.plan.name, "seed": self.how.seed, "recipe": recipe, **how}
 
     def _save(self, path: Path, epoch: int) -> None:
         buffer = io.BytesIO()
@@ -251,6 +258,15 @@ class _Trainer:
         names = {"start": result.start.name, "end": result.end.name, "history": result.history.name}
         self.folder.finish(asdict(result) | names)
         return result
+
+
+def _begin(problem: Problem, start: Checkpoint | None) -> str | None:
+    """Put the weights of a checkpoint into a problem's model; returns their digest."""
+    if start is None:
+        return None
+    weights = weights_of(start, problem.model)
+    problem.model.load_state_dict(weights, strict=False)  # the counters of batch norm are in no checkpoint's weights
+    return digest(weights)
 
 
 def _derive(seed: int, epoch: int) -> int:
