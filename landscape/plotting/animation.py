@@ -102,7 +102,7 @@ def check_animation(to: str | Path, n_frames: int | None = None, fps: float | No
             "or name a .gif, which needs nothing more"
         )
     if n_frames is not None and not 2 <= n_frames <= 3600:
-        raise InputError(f"{n_frames} frames make no turn; pass 2 to 3600")
+        raise InputError(f"{n_frames} frame{'s make' if n_frames != 1 else ' makes'} no turn; pass 2 to 3600")
     if fps is not None and not 0.1 <= fps <= 120:
         raise InputError(f"{fps:g} frames a second cannot be shown; pass 0.1 to 120")
     return target

@@ -100,7 +100,8 @@ def test_equal_films_are_equal_files(plane: Make, tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"to": "film.avi"}, 'unknown extension ".avi"; it has to be one of .gif, .mp4'),
-        ({"n_frames": 1}, "1 frames make no turn; pass 2 to 3600"),
+        ({"n_frames": 1}, "^1 frame makes no turn; pass 2 to 3600"),
+        ({"n_frames": 0}, "^0 frames make no turn"),
         ({"fps": 0.0}, "0 frames a second cannot be shown"),
         ({"fps": float("nan")}, "nan frames a second cannot be shown"),
         ({"to": "missing/film.gif"}, "does not exist"),
