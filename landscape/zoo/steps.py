@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import operator
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
-from landscape.problem import Examples, PerExample
+from landscape.problem import PerExample
 from landscape.problem.data import map_tensors
 from landscape.problem.losses import Loss
 from landscape.weights import unwrap
 
-__all__ = ["AlongGradient", "UnitChange", "along_gradient", "step_batch", "unit_change", "unit_inputs"]
+__all__ = ["AlongGradient", "UnitChange", "along_gradient", "unit_change", "unit_inputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,32 +173,6 @@ def unit_change(before: np.ndarray, after: np.ndarray) -> UnitChange:
     moved = np.abs(after.mean(axis=1) - before.mean(axis=1))
     apart = np.abs(np.sort(after, axis=1) - np.sort(before, axis=1)).mean(axis=1)
     return UnitChange(moved / spread, apart / spread)
-
-
-def step_batch(examples: Examples, checkpoint: str | os.PathLike[str], step: int = 0) -> Any:
-    """The examples that a training took for one of the steps after a checkpoint of an epoch, as they are before any augmentation.
-
-    Args:
-        examples: of the training split.
-        checkpoint: the training's `epoch_000.pt` for the steps of the first epoch, `epoch_001.pt` for those of the second …
-        step: counted from 0 at the checkpoint.
-
-    Raises:
-        InputError: when the file is no such checkpoint, or the epoch has no such step.
-    """
-    try:
-        made = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        generator = torch.Generator()
-        generator.set_state(made["generator"])
-        batch_size, unroll = int(made["recipe"]["batch_size"]), int(made["recipe"]["unroll"])
-    except Exception as error:  # a file of another origin makes torch stumble in any way
-        raise InputError(f"{checkpoint}: not a checkpoint of landscape train ({type(error).__name__})") from error
-    if unroll:
-        raise InputError(f"{checkpoint}: of a training on streams of text, whose steps are pieces of all of them")
-    pieces = torch.split(torch.randperm(examples.size, generator=generator), batch_size)  # as a Pass draws it
-    if not 0 <= step < len(pieces):
-        raise InputError(f"{checkpoint}: the epoch after it has {len(pieces)} steps, counted from 0; there is no step {step}")
-    return map_tensors(operator.itemgetter(pieces[step]), examples.tensors)
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -15,7 +15,8 @@ from landscape.errors import InputError
 from landscape.weights import read
 from landscape.zoo import train
 from landscape.zoo.problems import problem
-from landscape.zoo.steps import along_gradient, step_batch, unit_change, unit_inputs
+from landscape.zoo.replay import next_step
+from landscape.zoo.steps import along_gradient, unit_change, unit_inputs
 
 STEP_SIZES = [0.01, 0.1, 0.3, 1.0]
 EXACT = 1e-12  # float64 sums of a handful of terms of order 1, each off by 1e-16
@@ -289,45 +290,57 @@ def test_a_unit_without_spread_has_no_change() -> None:
 # the steps of a training
 
 
-def test_it_is_the_step_that_the_training_took(tmp_path: Path) -> None:
-    """Without momentum and decay a step goes from one checkpoint to the next along the gradient: by rate·g, to the loss found there."""
-    rate = 0.05
-    settings = {"learning_rate": rate, "momentum": 0.0, "weight_decay": 0.0, "largest_gradient": 1e9, "width": 2}
-    training = train("digits-vgg9", tmp_path, epochs=1, settings=settings, steps=3)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of two epochs of three steps, with a checkpoint after each."""
+    folder = tmp_path_factory.mktemp("trained")
+    settings = {"batch_size": 480, "width": 2, "learning_rate": 0.05}
+    train("digits-vgg9", folder, epochs=2, settings=settings, steps=6)
+    return folder
+
+
+def test_it_is_the_step_that_the_training_took(trained: Path) -> None:
+    """Bit for bit, running statistics included, over the end of an epoch too, where the rate changes."""
     zoo = problem("digits-vgg9", width=2)
-    states = [torch.load(training.start, weights_only=True)["state_dict"]]
-    states += [torch.load(tmp_path / f"step_{k:04d}.pt", weights_only=True)["state_dict"] for k in (1, 2, 3)]
-    for k in range(3):
-        batch = step_batch(zoo.examples("train"), training.start, k)
-        zoo.model.load_state_dict(states[k])
-        found = along_gradient(zoo.model, zoo.loss, batch, [rate])
-        names = [name for name, _ in zoo.model.named_parameters()]
-        moved = np.sqrt(sum(float((states[k + 1][name] - states[k][name]).double().square().sum()) for name in names))
-        assert moved == pytest.approx(rate * found.gradient_norm, rel=1e-4)  # float32 differences of steps of 1e-3 to 1e-1
-        zoo.model.load_state_dict(states[k + 1])
-        there = along_gradient(zoo.model, zoo.loss, batch, [rate])
-        assert there.loss == pytest.approx(found.losses[0], rel=1e-4)  # float32, rounded at each of the nine layers
-        other = along_gradient(zoo.model, zoo.loss, step_batch(zoo.examples("train"), training.start, k + 1), [rate])
-        assert abs(other.loss - there.loss) > 1e-3 * there.loss
+    names = ["epoch_000", "step_0001", "step_0002", "step_0003", "step_0004", "step_0005"]
+    assert zoo.examples("train").size in range(961, 1441)  # three steps an epoch
+    for k, name in enumerate(names):
+        with untouched(zoo.model):
+            step = next_step(zoo, trained / f"{name}.pt")
+        expected = torch.load(trained / f"step_{k + 1:04d}.pt", weights_only=True)["state_dict"]
+        assert step.number == k
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in step.after.state_dict().items())
+    same = next_step(zoo, trained / "epoch_001.pt").after.state_dict()
+    assert all(
+        torch.equal(tensor, same[key]) for key, tensor in next_step(zoo, trained / "step_0003.pt").after.state_dict().items()
+    )
 
 
-def test_the_batches_of_an_epoch_are_all_examples(tmp_path: Path) -> None:
-    training = train("moons-mlp-1x2", tmp_path, epochs=1)
-    examples = problem("moons-mlp-1x2").examples("train")
-    inputs = examples.tensors[0]
-    n_steps = -(-examples.size // 50)
-    met = torch.cat([step_batch(examples, training.start, k)[0] for k in range(n_steps)])
-    assert sorted(met.tolist()) == sorted(inputs.tolist())
-    with pytest.raises(InputError, match=f"has {n_steps} steps"):
-        step_batch(examples, training.start, n_steps)
-    with pytest.raises(InputError, match="has"):
-        step_batch(examples, training.start, -1)
+def test_the_measures_are_of_that_step(tmp_path: Path) -> None:
+    """Without momentum, decay and clipping the first step goes to θ - rate·g, and the loss there is the one along the gradient."""
+    settings = {"learning_rate": 0.05, "momentum": 0.0, "weight_decay": 0.0, "largest_gradient": 1e9, "batch_size": 25}
+    training = train("moons-mlp-1x4", tmp_path, epochs=1, settings=settings)
+    zoo = problem("moons-mlp-1x4")
+    step = next_step(zoo, training.start)
+    found = along_gradient(step.before, zoo.loss, step.batch, [0.05])
+    with torch.no_grad():
+        moved = [after - before for after, before in zip(step.after.parameters(), step.before.parameters(), strict=True)]
+    length = np.sqrt(sum(float(part.double().square().sum()) for part in moved))
+    assert length == pytest.approx(
+        0.05 * found.gradient_norm, rel=1e-4
+    )  # differences of float32 weights 1e-2 to 1e-3 of their size
+    assert along_gradient(step.after, zoo.loss, step.batch, [0.05]).loss == pytest.approx(found.losses[0], rel=1e-6)  # float32
+    assert found.losses[0] < found.loss
 
 
-def test_a_file_of_another_origin_is_no_checkpoint(tmp_path: Path) -> None:
-    examples = problem("moons-mlp-1x2").examples("train")
+def test_a_file_of_another_origin_is_no_checkpoint(tmp_path: Path, trained: Path) -> None:
     torch.save(read(Quadratic()), tmp_path / "plain.pt")
     (tmp_path / "text.pt").write_text("hello")
     for name in ("plain.pt", "text.pt", "none.pt"):
-        with pytest.raises(InputError, match=r"not a checkpoint of landscape train"):
-            step_batch(examples, tmp_path / name)
+        with pytest.raises(InputError, match=f"{name}: not a checkpoint of landscape train"):
+            next_step(problem("moons-mlp-1x2"), tmp_path / name)
+    with pytest.raises(InputError, match="no checkpoint of moons-mlp-1x2 by landscape train"):
+        next_step(problem("moons-mlp-1x2"), trained / "epoch_000.pt")
+    (tmp_path / "step_0004.pt").write_bytes((trained / "step_0004.pt").read_bytes())
+    with pytest.raises(InputError, match=r"epoch_001\.pt: not a checkpoint"):
+        next_step(problem("digits-vgg9", width=2), tmp_path / "step_0004.pt")
