@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from landscape.errors import InputError, MissingFileError
 from landscape.weights import Weights, read, strip_prefix, unwrap
 
-__all__ = ["Checkpoint", "name_of", "weights_of"]
+__all__ = ["Checkpoint", "name_of", "names_of", "weights_of"]
 
 Checkpoint = str | os.PathLike[str] | nn.Module | Mapping[str, Any]
 
@@ -26,6 +26,26 @@ _KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
 def name_of(checkpoint: Checkpoint | None, default: str) -> str:
     """What to call a checkpoint: a file's name, or `default`."""
     return Path(checkpoint).name if isinstance(checkpoint, str | os.PathLike) else default
+
+
+def names_of(checkpoints: Mapping[str, Checkpoint | None]) -> list[str]:
+    """What to call several checkpoints, each with its default: files of one name by as much of their folders as tells them apart.
+
+    >>> names_of({"model": "a/first.pt", "end_x": "a/last.pt", "end_y": "b/last.pt"})
+    ['first.pt', 'a/last.pt', 'b/last.pt']
+    """
+    paths = [Path(value) if isinstance(value, str | os.PathLike) else None for value in checkpoints.values()]
+    names = [name_of(value, default) for default, value in checkpoints.items()]
+    for length in range(2, max((len(path.parts) for path in paths if path), default=0) + 1):
+        clashes = {
+            name
+            for name, path in zip(names, paths, strict=True)
+            if len({p for p, n in zip(paths, names, strict=True) if n == name}) > 1
+        }
+        names = [
+            "/".join(path.parts[-length:]) if path and name in clashes else name for name, path in zip(names, paths, strict=True)
+        ]
+    return names
 
 
 def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:

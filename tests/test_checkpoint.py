@@ -13,7 +13,7 @@ from cases import Images, Tagger, seeded
 from torch import nn
 
 from landscape import weights
-from landscape.checkpoint import name_of, weights_of
+from landscape.checkpoint import name_of, names_of, weights_of
 from landscape.errors import InputError
 
 
@@ -95,6 +95,13 @@ def test_names() -> None:
     assert name_of("runs/a.pt", "model") == "a.pt"
     assert name_of(None, "model") == "model"
     assert name_of(nn.Linear(1, 1), "end") == "end"
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
+    assert names_of({"model": "a/x/last.pt", "end": "b/x/last.pt"}) == ["a/x/last.pt", "b/x/last.pt"]
+    assert names_of({"model": "last.pt", "end": "b/last.pt", "end_y": nn.Linear(1, 1)}) == ["last.pt", "b/last.pt", "end_y"]
+    assert names_of({"model": "a/last.pt", "end": "a/last.pt"}) == ["last.pt", "last.pt"]  # it is one file
+    assert names_of({"model": None, "end": {}}) == ["model", "end"]
 
 
 class Evil:

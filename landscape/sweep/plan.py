@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.checkpoint import Checkpoint, name_of, weights_of
+from landscape.checkpoint import Checkpoint, names_of, weights_of
 from landscape.directions import (
     Direction,
     between,
@@ -129,12 +129,13 @@ def plan_line(
     Raises:
         InputError: for options that do not go together, and whatever checkpoints, directions and axes object to.
     """
-    origin = Model(name_of(start, "model"), weights_of(start, problem.model))
+    names = names_of({"model": start, "end": end})
+    origin = Model(names[0], weights_of(start, problem.model))
     values = axis_values(x if x is not None else BETWEEN_LINE if end is not None else AROUND)
     if end is not None:
         if seeds is not None:
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
-        goal = Model(name_of(end, "end"), weights_of(end, problem.model))
+        goal = Model(names[1], weights_of(end, problem.model))
         directions, bn, attributes = _differences(problem, geometry, [origin, goal], orthogonal=False)
         along = Axis("x", values, directions[0].described())
         return _plan(problem, "line", (along,), origin, directions, bn, geometry.seed, [goal], attributes)
@@ -177,10 +178,11 @@ def plan_surface(
     through = end_x is not None
     default = BETWEEN_PLANE if through else AROUND
     values = [axis_values(axis if axis is not None else default) for axis in (x, y)]
-    origin = Model(name_of(start, "model"), weights_of(start, problem.model))
+    names = names_of({"model": start, "end_x": end_x, "end_y": end_y})
+    origin = Model(names[0], weights_of(start, problem.model))
     goals = []
     if through:
-        goals = [Model(name_of(goal, name), weights_of(goal, problem.model)) for goal, name in ((end_x, "end_x"), (end_y, "end_y"))]
+        goals = [Model(name, weights_of(goal, problem.model)) for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
         directions, bn, attributes = _differences(problem, geometry, [origin, *goals], orthogonal)
     else:
         directions, bn, attributes = _spanning(problem, geometry, origin, ["x", "y"], None)
