@@ -7,15 +7,23 @@ to be the identity themselves.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 from torch import nn
 
+from landscape.atomic import replacing
+from landscape.checkpoint import Checkpoint, weights_of
 from landscape.errors import InputError
+from landscape.problem import Problem
 from landscape.weights import Weights
 from landscape.zoo.models import ResidualBlock, ResidualNetwork, ResidualPerceptron
 from landscape.zoo.models.layers import Maxout
 
-__all__ = ["deepened"]
+__all__ = ["deepened", "write_deepened"]
+
+_N_COMPARED = 1000
 
 
 @torch.no_grad()
@@ -63,6 +71,35 @@ def deepened(shallow: nn.Module, deep: nn.Module) -> Weights:
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(f"{name}: the two networks differ in more than their number of blocks; take the same width and kind")
     return {name: state[name] for name in model}
+
+
+def write_deepened(shallow: Problem, checkpoint: Checkpoint, deep: Problem, to: str | os.PathLike[str]) -> tuple[Path, float]:
+    """A checkpoint of a deeper network made of a trained shallower one, and how far they differ.
+
+    Args:
+        shallow: the problem of the shallower network.
+        checkpoint: what it has learned; loaded into its network.
+        deep: the problem of the deeper one; its network is given what `deepened` makes.
+        to: the file to write.
+
+    Returns:
+        The file, and the largest difference between outputs in evaluation mode over the first 1,000 training examples, divided by the
+        largest output.
+
+    Raises:
+        InputError: for a checkpoint that does not fit, or networks of which `deepened` makes nothing.
+    """
+    shallow.model.load_state_dict(
+        weights_of(checkpoint, shallow.model), strict=False
+    )  # counters of batches, which nothing here reads
+    state = deepened(shallow.model, deep.model)
+    deep.model.load_state_dict(state)
+    with replacing(to) as path:
+        torch.save(state, path)
+    inputs = shallow.examples("train").tensors[0][:_N_COMPARED].float()
+    with torch.no_grad():
+        wanted, found = shallow.model.eval()(inputs), deep.model.eval()(inputs)
+    return Path(to), float((found - wanted).abs().max() / wanted.abs().max())
 
 
 def _kind(block: nn.Module) -> tuple[str, bool]:

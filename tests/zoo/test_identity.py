@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.zoo.identity import deepened
+from landscape.zoo import problem
+from landscape.zoo.identity import deepened, write_deepened
 from landscape.zoo.models import ConvolutionalNetwork, ResidualNetwork, ResidualPerceptron
 
 Make = Callable[[int], nn.Module]  # of a number of blocks in each stage
@@ -83,6 +85,21 @@ def test_neither_network_is_changed() -> None:
     for tensor in deepened(shallow, deep).values():
         tensor.zero_()
     assert all(map(torch.equal, before, [tensor for model in (shallow, deep) for tensor in model.state_dict().values()]))
+
+
+@pytest.mark.parametrize("name", ["digits-residual-{}x8-noshort", "digits-resnet{}"])
+def test_a_checkpoint_of_identities_is_written(name: str, tmp_path: Path) -> None:
+    shallow, deep = problem(name.format(8)), problem(name.format(14))
+    learned = {key: tensor + 0.1 for key, tensor in shallow.model.state_dict().items() if tensor.is_floating_point()}
+    file, change = write_deepened(shallow, learned, deep, tmp_path / "identities.pt")
+    assert change == 0
+    other = problem(name.format(14))
+    other.model.load_state_dict(torch.load(file, weights_only=True))
+    images = deep.examples("test").tensors[0][:20]
+    with torch.no_grad():
+        wanted = shallow.model.eval()(images)
+        assert torch.equal(other.model.eval()(images), wanted)
+        assert wanted.std() > 0.01
 
 
 @pytest.mark.parametrize(
