@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from landscape.atomic import replacing
 from landscape.errors import InputError, nearest
 from landscape.executors import usable_cores
-from landscape.zoo.study import Result, add_options, closing_table, gallery
+from landscape.zoo.study import Result, add_options, closing_table, write_gallery
 
 HERE = Path(__file__).resolve().parent
 # The longest first, so that none is left to run alone at the end.
@@ -52,11 +51,13 @@ def main(words: Sequence[str] | None = None) -> int:
             codes = dict(zip(names, pool.map(lambda name: _run(name, out, options), names), strict=True))
     except OSError as error:
         return _say(f"{out}: cannot be written ({error.strerror}); choose another --out", 2)
-    results = _read([name for name in ORDER if codes.get(name) in (0, 1)], out)
-    with replacing(out / "README.md") as path:
-        path.write_text(f"# Studies\n\n{gallery(results, out)}\n", "utf-8")
+    results = _read([name for name in ORDER if (out / name / "result.json").exists()], out)
+    try:
+        path = write_gallery(results, out)
+    except InputError as error:
+        return _say(str(error), 2)
     print(closing_table(results))
-    _say(f"{len(names)} studies in {time.perf_counter() - began:.0f} s: {out / 'README.md'}", 0)
+    _say(f"{len(names)} studies in {time.perf_counter() - began:.0f} s: {path}", 0)
     return max([min(code, 2) for code in codes.values() if code], default=0)
 
 

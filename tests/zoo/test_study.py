@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from landscape.errors import InputError
-from landscape.zoo.study import Claim, Result, Stage, Study, closing_table, gallery, main
+from landscape.zoo.study import Claim, Result, Stage, Study, closing_table, gallery, main, write_gallery
 
 COUNT = Claim("the count is no less than two", "count", ">=", 2.0, {"tiny": "there are few"})
 SPREAD = Claim("the spread is small", "spread", "<=", 0.5)
@@ -159,3 +159,17 @@ def test_a_claim_is_checked_when_it_is_made() -> None:
         Claim("more", "count", ">", 1.0)
     with pytest.raises(ValueError, match="sizes are"):
         Claim("more", "count", ">=", 1.0, {"large": ""})
+
+
+def test_the_gallery_has_its_place_in_a_file(tmp_path: Path) -> None:
+    main(study(), ["--small", "--out", str(tmp_path / "counting"), "--quiet"])
+    results = [Result.read(tmp_path / "counting")]
+    path = write_gallery(results, tmp_path)
+    once = path.read_text("utf-8")
+    assert once.startswith("# Studies\n\n<!-- studies")
+    path.write_text(f"Before.\n{once}After.\n", "utf-8")
+    assert write_gallery(results, tmp_path).read_text("utf-8") == f"Before.\n{once}After.\n"
+    path.write_text("Somebody's own.\n", "utf-8")
+    with pytest.raises(InputError, match="has no place for the studies"):
+        write_gallery(results, tmp_path)
+    assert path.read_text("utf-8") == "Somebody's own.\n"

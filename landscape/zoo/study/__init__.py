@@ -8,9 +8,21 @@ and a README.
 from __future__ import annotations
 
 from landscape.zoo.study.command import add_options, main
-from landscape.zoo.study.gallery import closing_table, gallery
+from landscape.zoo.study.gallery import closing_table, gallery, write_gallery
 from landscape.zoo.study.result import Result
 from landscape.zoo.study.stage import Stage
 from landscape.zoo.study.study import SEEDS, SIZES, Claim, Study
 
-__all__ = ["SEEDS", "SIZES", "Claim", "Result", "Stage", "Study", "add_options", "closing_table", "gallery", "main"]
+__all__ = [
+    "SEEDS",
+    "SIZES",
+    "Claim",
+    "Result",
+    "Stage",
+    "Study",
+    "add_options",
+    "closing_table",
+    "gallery",
+    "main",
+    "write_gallery",
+]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from landscape.atomic import replacing
+from landscape.errors import InputError
 from landscape.zoo.study.report import number_text, table
 from landscape.zoo.study.result import Result
 
-__all__ = ["closing_table", "gallery"]
+__all__ = ["closing_table", "gallery", "write_gallery"]
+
+_BEGIN, _END = "<!-- studies: written by scripts/studies/all -->", "<!-- end of the studies -->"
 
 
 def closing_table(results: Sequence[Result]) -> str:
@@ -25,7 +29,7 @@ def closing_table(results: Sequence[Result]) -> str:
 
 
 def gallery(results: Sequence[Result], root: Path) -> str:
-    """For each study in a folder of `root` its title, picture, sentence and verdict in a word, in Markdown."""
+    """For each study in a folder of `root` its title, picture, sentence and verdict in a word, then the closing table, in Markdown."""
     parts = []
     for result in results:
         study, verdicts = result.study, result.verdicts
@@ -34,3 +38,21 @@ def gallery(results: Sequence[Result], root: Path) -> str:
         claim = f"{n_held} of {len(verdicts)} claims hold over {len(result.numbers)} seeds, size {result.size}"
         parts += [f"### [{study.title}]({study.name}/README.md)", study.sentence, *picture, f"{claim}."]
     return "\n\n".join([*parts, "### Study, claim, measured, published, holds", closing_table(results)])
+
+
+def write_gallery(results: Sequence[Result], root: Path) -> Path:
+    """Write the gallery into `root`/README.md: into its place in a file that is there, else as a file of its own.
+
+    Raises:
+        InputError: when the file that is there has no place for it.
+    """
+    path = root / "README.md"
+    before, after = "# Studies\n\n", "\n"
+    if path.exists():
+        before, begin, rest = path.read_text("utf-8").partition(_BEGIN)
+        _, end, after = rest.partition(_END)
+        if not (begin and end):
+            raise InputError(f"{path}: has no place for the studies; choose another --out, or write {_BEGIN} and {_END} into it")
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{_BEGIN}\n\n{gallery(results, root)}\n\n{_END}{after}", "utf-8")
+    return path
