@@ -161,15 +161,14 @@ def area(loop: np.ndarray) -> float:
     return abs(float(np.sum(loop[:-1, 0] * loop[1:, 1] - loop[1:, 0] * loop[:-1, 1]))) / 2
 
 
-@pytest.mark.parametrize("name", ["resnet56", "resnet56-noshort"])
-def test_the_basins_edge_encloses_what_the_measure_says(show: Show, name: str) -> None:
-    surface = landscape.read(RESULTS / "li2018" / f"{name}.h5")
-    viewer = show(surface)
-    x, y = viewer.each("map", "[gd.data[4].x, gd.data[4].y]")[0]
-    areas = sorted(area(loop) for loop in loops_of(list(zip(x, y, strict=True))))
-    radius = basin_radius(surface)
-    assert radius is not None
-    assert not radius.bound
-    inside = areas[-1] - sum(areas[:-1])  # the outer edge less the holes
-    # Ends are rounded to 1e-9 of a plane 2 wide; of at most some hundred of them that makes less than 1e-6 of the area.
-    assert np.sqrt(inside / np.pi) == pytest.approx(radius.value, rel=1e-6)
+def test_the_basins_edge_encloses_what_the_measure_says(show: Show) -> None:
+    surfaces = [landscape.read(RESULTS / "li2018" / f"{name}.h5") for name in ("resnet56", "resnet56-noshort")]
+    edges = show(*surfaces).each("map", "[gd.data[4].x, gd.data[4].y]")
+    for surface, (x, y) in zip(surfaces, edges, strict=True):
+        areas = sorted(area(loop) for loop in loops_of(list(zip(x, y, strict=True))))
+        radius = basin_radius(surface)
+        assert radius is not None
+        assert not radius.bound
+        inside = areas[-1] - sum(areas[:-1])  # the outer edge less the holes
+        # Ends are rounded to 1e-9 of a plane 2 wide; of at most some hundred of them that makes less than 1e-6 of the area.
+        assert np.sqrt(inside / np.pi) == pytest.approx(radius.value, rel=1e-6)
