@@ -1,0 +1,59 @@
+"""Lines from initialization to solution: what they show in numbers, and as curves over several seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from landscape.measures import alpha_half, bump, climb, convexity, turning_points_between
+from landscape.plotting import Trace
+from landscape.surface import Number, Surface
+
+__all__ = ["describe_line", "drops", "rises", "trace_lines"]
+
+_MEASURES: dict[str, Callable[[Surface, str], Number | None]] = {
+    "greatest climb (of the drop)": climb,
+    "bump above the chord (of the drop)": bump,
+    "turning points": turning_points_between,
+    "share of the line that is convex": convexity,
+    "α at half the drop": alpha_half,
+}
+
+
+def describe_line(name: str, line: Surface, split: str) -> dict[str, float]:
+    """Every measure of the way from one model to another on the loss of a split, under `NAME: MEASURE`; NaN where it is not defined."""
+    found = {what: measure(line, f"{split}_loss") for what, measure in _MEASURES.items()}
+    numbers = {f"{name}: {what}": math.nan if number is None else number.value for what, number in found.items()}
+    end = line.values[f"{split}_loss"][line.x == 1]
+    return {f"{name}: loss at α = 1 (nat)": float(end[0]) if end.size else math.nan, **numbers}
+
+
+def rises(line: Surface, split: str = "train") -> np.ndarray:
+    """How far the loss stands above the origin's at both ends of a line, or of each of its draws: `(2,)` or `(2, n_draws)`."""
+    key = f"{split}_loss"
+    return np.asarray(line.values[key][[0, -1]] - line.origin(key))
+
+
+def trace_lines(name: str, lines: Sequence[Surface], key: str = "train_loss", share: bool = False) -> Trace:
+    """Lines of several seeds on one axis as one curve, with their range; of one line with several draws, these.
+
+    Args:
+        name: of the curve.
+        lines: values `(nx,)` each, or one of `(nx, n_draws)`.
+        key: the values.
+        share: draw shares of the drop, `drops`, instead of the values.
+    """
+    values = np.concatenate([np.atleast_2d(line.values[key].T) for line in lines])
+    return Trace(name, lines[0].x, drops(lines[0].x, values) if share else values)
+
+
+def drops(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What is left of the drop from α = 0 to α = 1, values `(n, nx)` over x `(nx,)` ascending: (L(α) - L(1)) / (L(0) - L(1)).
+
+    >>> drops(np.array([0.0, 0.5, 1.0]), np.array([[5.0, 2.0, 1.0]])).tolist()
+    [[1.0, 0.25, 0.0]]
+    """
+    start, end = (np.array([np.interp(alpha, x, row) for row in values])[:, None] for alpha in (0.0, 1.0))
+    return np.asarray((values - end) / (start - end))
