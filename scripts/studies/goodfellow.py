@@ -18,7 +18,7 @@ NETS = {  # network, settings, epochs at each size
     "ReLU": ("mlp-2x100", {"units": "relu"}, (20, 40, 20)),
     "maxout": ("mlp-2x100", {"units": "maxout"}, (20, 40, 20)),
     "sigmoid": ("mlp-2x100", SIGMOID, (20, 40, 20)),
-    "CNN": ("cnn", {}, (6, 20, 20)),
+    "CNN": ("cnn", {}, (10, 20, 20)),
 }
 BETWEEN = ("softmax", "ReLU", "CNN")  # those of which a second solution is found
 TEXTS = {"train": "training text", "valid": "validation text"}
@@ -71,7 +71,7 @@ def draw(stages: Sequence[Stage]) -> None:
         panels += [Graph(title, along, "loss by token (nat)", texts)] if texts else []
     panels.append(Graph("between two solutions", across, nats, [trace_lines(net, lines[f"{net}-between"]) for net in BETWEEN]))
     panels.append(Graph("random directions, ten a seed", "distance (unit ‖δ‖)", nats, [trace_lines("ReLU", lines["ReLU-random"])]))
-    stages[0].save(graphs(panels, n_columns=2), "figure")
+    stages[0].save(graphs(panels, n_columns=2 if len(panels) == 4 else 3), "figure")
     stages[0].page([held[0] for held in lines.values() if held], [name for name, held in lines.items() if held])
 
 
