@@ -1,0 +1,64 @@
+"""How like its teacher a grown net is: its outputs, its surface, and the copies of its units."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from landscape.directions import moving, random_direction, roles
+from landscape.errors import InputError
+from landscape.surface import Surface
+from landscape.weights import Weights, add, read
+from landscape.zoo.surgery import Growth, hidden_layers
+
+__all__ = ["copy_gap", "corners", "output_gap", "surface_gap"]
+
+
+@torch.no_grad()
+def output_gap(teacher: nn.Module, student: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float64) -> float:
+    """The largest difference between the outputs of two nets for `inputs` `(n, …)`, both computed in one type; they stay as they are.
+
+    >>> output_gap(nn.Linear(2, 1), nn.Linear(2, 1), torch.zeros(0, 2))
+    0.0
+    """
+    first, second = (copy.deepcopy(model).to(dtype).eval()(inputs.to(dtype)) for model in (teacher, student))
+    return float((first - second).abs().max()) if first.numel() else 0.0
+
+
+def corners(teacher: nn.Module, growth: Growth, seed: int) -> tuple[Weights, Weights, Weights]:
+    """The student's weights at (0, 0), (1, 0) and (0, 1) of the plane that `landscape.surface` draws by a seed around the teacher.
+
+    The plane through them shows the teacher's surface.
+    """
+    origin, model_roles = read(teacher), roles(teacher)
+    names = moving(origin, model_roles, ("bias", "norm"))
+    ends = (add(origin, random_direction(origin, model_roles, names, seed, axis).parameters) for axis in "xy")
+    first, second = (growth.weights(end) for end in ends)
+    return growth.weights(origin), first, second
+
+
+def surface_gap(teacher: Surface, student: Surface, key: str = "train_loss") -> float:
+    """The largest difference between two surfaces on one grid over the largest value of the first.
+
+    Raises:
+        InputError: when their grids differ.
+    """
+    if teacher.shape != student.shape:
+        raise InputError(f"surfaces of {teacher.shape} and {student.shape} points cannot be compared; measure them on one grid")
+    first, second = teacher.values[key], student.values[key]
+    return float(np.abs(second - first).max() / np.abs(first).max())
+
+
+def copy_gap(growth: Growth, trained: Mapping[str, Tensor]) -> float:
+    """How far apart the copies of one unit of the first hidden layer are after training on, over the layer's largest weight.
+
+    Without noise and dropout copies get equal gradients and never part.
+    """
+    name = f"{next(iter(hidden_layers(growth.model)))}.weight"
+    before, after = (state[name].double().flatten(1) for state in (growth.model.state_dict(), trained))
+    same = (before[:, None] == before[None]).all(dim=2)
+    return float((after[:, None] - after[None])[same].abs().max() / after.abs().max())
