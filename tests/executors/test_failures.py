@@ -172,7 +172,7 @@ def ended(folder: Path, n_ranks: int | None, number: signal.Signals, whom: str) 
         pytest.param(2, signal.SIGINT, "all", marks=pytest.mark.slow),
         pytest.param(2, signal.SIGINT, "launcher", marks=pytest.mark.slow),
         pytest.param(2, signal.SIGTERM, "all", marks=pytest.mark.slow),
-        (None, signal.SIGTERM, "launcher"),
+        pytest.param(None, signal.SIGTERM, "launcher", marks=pytest.mark.slow),
         pytest.param(None, signal.SIGINT, "all", marks=pytest.mark.slow),
     ],
 )
@@ -248,7 +248,7 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
     chance, path, count, n_killed = random.Random(n_rounds), tmp_path / "s.h5", 0, 0
     for k in range(n_rounds):
         victim = ("a rank", "the job", "rank 0", "time limit")[k % 4]
-        job = start(chance.choice((2, 2, 3)), KILLED, tmp_path, "4" if victim == "time limit" else "1000")
+        job = start(chance.choice((2, 2, 3)) if n_rounds > 3 else 2, KILLED, tmp_path, "4" if victim == "time limit" else "1000")
         until = time.monotonic() + PATIENCE
         while job.poll() is None and n_done(path) <= count and time.monotonic() < until:
             time.sleep(0.02)
@@ -295,6 +295,7 @@ assert (first, second) == (3, 0), (first, second)
 
 
 @needs_mpi
+@pytest.mark.slow
 def test_a_time_limit_says_what_is_left_and_the_next_run_completes(here: Path) -> None:
     code, _, err = run(2, LIMITED, here)
     assert code == 0, err

@@ -51,6 +51,7 @@ def test_a_launcher_without_mpi_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @needs_mpi
+@pytest.mark.slow  # tests/misuse has it with another launcher
 def test_a_launcher_whose_mpi_sees_one_rank_is_refused_with_library_and_fix(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import cases\nmake = cases.images\n")
     code = "import sys; from landscape.cli import main; sys.exit(main())"

@@ -435,9 +435,8 @@ def test_a_killed_rank_ends_the_job(tmp_path: Path, victim: int) -> None:
 @needs_mpi
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm")
 def test_an_ended_job_leaves_no_shared_memory(tmp_path: Path) -> None:
-    program = """
-from landscape.executors import Task, launched
-executor = launched()
+    program = f"""
+{LIGHT}
 task = Task(list(range(9)), lambda item: 1 // (item - 5), lambda *pair: None)
 try:
     executor.share_out(task)

@@ -135,7 +135,7 @@ def test_no_clip_cuts_nothing(plane: Plane) -> None:
 
 
 def test_the_colour_is_the_values_and_light_only_darkens_it(plane: Plane) -> None:
-    x = np.linspace(-1, 1, 21)
+    x = np.linspace(-1, 1, 11)
     axes = panels_of(relief(plane(x, x, lambda x, y: x * x + 2 * y * y)))[0]
     darker = []
     for polygon, colour in faces_with_colours(axes):
@@ -221,16 +221,15 @@ def test_a_pin_stands_on_the_models_own_value(plane: Plane) -> None:
 
 # Seen once in some runs, and not again in 600 drawings: a division in matplotlib's own projection.
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:mpl_toolkits.mplot3d.proj3d")
-@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(("log", "clip"), [(False, 3.0), (True, None)])
 @pytest.mark.parametrize(
     "loss",
     [np.full((3, 4), 2.5), np.full((3, 4), np.nan), np.full((3, 4), np.inf), np.full((3, 4), -2.0), np.zeros((3, 4)),
      np.where(np.eye(3, 4) > 0, 1e35, 2.0), np.where(np.eye(3, 4) > 0, 1e299, 2.0), 10.0 ** -np.arange(12.0).reshape(3, 4)],
     ids=["constant", "nan", "inf", "negative", "zero", "cliffs", "higher cliffs", "tiny"],
 )  # fmt: skip
-def test_whatever_was_measured_is_drawn_without_a_warning(plane: Plane, loss: np.ndarray, log: bool) -> None:
-    draw(relief([plane([-1.0, 0.5, 4.0], [3.0, 2.0, 0.0, -0.1], loss)], log=log))
-    draw(relief([plane([-1.0, 0.5, 4.0], [3.0, 2.0, 0.0, -0.1], loss)], log=log, clip=3.0))
+def test_whatever_was_measured_is_drawn_without_a_warning(plane: Plane, loss: np.ndarray, log: bool, clip: float | None) -> None:
+    draw(relief([plane([-1.0, 0.5, 4.0], [3.0, 2.0, 0.0, -0.1], loss)], log=log, clip=clip))
 
 
 def test_descending_axes_give_the_same_faces(plane: Plane) -> None:

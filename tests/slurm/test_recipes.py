@@ -60,6 +60,7 @@ def test_the_recipes_are_shell_and_differ_in_nodes_alone() -> None:
 
 
 @needs_mpi
+@pytest.mark.slow  # the job that is queued again runs this recipe too, to the same values
 def test_one_node(cluster: Cluster, folder: Path, submit: Callable[..., str], expected: Surface) -> None:
     job = submit("one_node.sbatch", "--ntasks-per-node=3", "--gpus-per-node=2")
     assert cluster.end(job)["ExitCode"] == "0:0", log(folder)
