@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from landscape.errors import InputError
 from landscape.plotting.curves import COLOURS, DASHES
@@ -62,6 +63,10 @@ def graphs(panels: Sequence[Graph], style: str = "notebook", n_columns: int | No
             axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
             axes.set_yscale("log" if panel.log else "linear")
             axes.set_xscale("log" if panel.log_x else "linear")
+            for axis, is_log in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log)):
+                if is_log:  # matplotlib's own labels are formulas, which our styles do not set
+                    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+                    axis.set_minor_formatter(NullFormatter())
             axes.spines[["top", "right"]].set_visible(False)
             axes.margins(x=0.02)
         draw_legend(figure, [Line2D([], [], color=COLOURS[i % len(COLOURS)], label=name) for i, name in enumerate(names)])

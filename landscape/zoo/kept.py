@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
+from landscape.checkpoint import Checkpoint, weights_of
 from landscape.errors import InputError
-from landscape.zoo.problems import Setting, blueprint
+from landscape.weights import digest
+from landscape.zoo.problems import Blueprint, Setting, blueprint
 from landscape.zoo.training import ProgressCallback, Training, train
 
 __all__ = ["train_or_keep"]
@@ -46,6 +48,7 @@ def train_or_keep(
     """
     plan = blueprint(problem, settings)
     wanted = {"problem": plan.name, "seed": seed, "recipe": asdict(replace(plan.recipe, epochs=epochs))}
+    wanted["start"] = _digest(plan, options.get("start"))
     kept = _read(folder)
     if kept is not None:
         training, made = kept
@@ -65,6 +68,14 @@ def train_or_keep(
         torch.set_num_threads(before)
 
 
+def _digest(plan: Blueprint, start: Checkpoint | None) -> str | None:
+    """What a training says of the weights it began with; None where the seed drew them."""
+    if start is None:
+        return None
+    with torch.random.fork_rng(devices=[]):  # the drawn weights are not looked at
+        return digest(weights_of(start, plan.make_model()))
+
+
 def _read(folder: Path) -> tuple[Training, dict[str, Any]] | None:
     """A finished training and what its last checkpoint says of its making; None where there is none, or it is damaged."""
     try:
@@ -74,7 +85,7 @@ def _read(folder: Path) -> tuple[Training, dict[str, Any]] | None:
         torch.load(places["start"], map_location="cpu", weights_only=True)
         losses = {name: float(facts[name]) for name in ("train_loss", "test_loss")}  # what is not finite is a text in JSON
         known = {field.name: facts[field.name] for field in fields(Training)}
-        return Training(**{**known, **places, **losses}), {name: made[name] for name in ("problem", "seed", "recipe")}
+        return Training(**{**known, **places, **losses}), {name: made[name] for name in ("problem", "seed", "recipe", "start")}
     except Exception:  # torch.load raises a dozen kinds of error for damaged files; training anew mends them all
         return None
 

@@ -46,6 +46,8 @@ def test_what_cannot_be_drawn_is_a_gap(recwarn: pytest.WarningsRecorder) -> None
     assert np.isnan(drawn[[0, 2]]).all()
     assert drawn[1] == 1.0
     assert figure.axes[0].get_yscale() == "log"
+    figure.draw_without_rendering()
+    assert not any("$" in label.get_text() for label in figure.axes[0].get_yticklabels())
     assert not recwarn.list
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from landscape.errors import InputError
 from landscape.zoo.study import Claim, Result, Stage, Study, closing_table, gallery, main, write_gallery
@@ -152,6 +153,18 @@ def test_a_training_of_another_kind_is_not_taken(tmp_path: Path, capsys: pytest.
     main(study(measure), ["--tiny", *options])
     assert main(study(measure), ["--small", *options]) == 2
     assert "another recipe (epochs 1, now epochs 2)" in capsys.readouterr().err
+
+
+def test_a_training_from_other_weights_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def measure(stage: Stage) -> dict[str, float]:
+        made = [stage.problem("moons-softmax").model for _ in range(2)]
+        torch.nn.init.ones_(next(made[1].parameters()))
+        first = stage.train("moons-softmax", 1, start=made[0])
+        assert stage.train("moons-softmax", 1, start=made[0]) == first
+        return {"count": stage.train("moons-softmax", 1, start=made[1]).test_accuracy}
+
+    assert main(study(measure), ["--tiny", "--out", str(tmp_path), "--quiet", "--seeds", "4"]) == 2
+    assert "holds a training with another start" in capsys.readouterr().err
 
 
 def test_a_claim_is_checked_when_it_is_made() -> None:
