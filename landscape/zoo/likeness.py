@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape.checkpoint import Checkpoint, weights_of
 from landscape.directions import moving, random_direction, roles
 from landscape.errors import InputError
+from landscape.problem import Problem
 from landscape.surface import Surface
 from landscape.weights import Weights, add, read
-from landscape.zoo.surgery import Growth, hidden_layers
+from landscape.zoo.surgery import Growth, deepen, hidden_layers, widen
 
-__all__ = ["copy_gap", "corners", "output_gap", "surface_gap"]
+__all__ = ["copy_gap", "corners", "output_gap", "output_gaps", "students_of", "surface_gap"]
 
 
 @torch.no_grad()
@@ -27,6 +29,32 @@ def output_gap(teacher: nn.Module, student: nn.Module, inputs: Tensor, dtype: to
     """
     first, second = (copy.deepcopy(model).to(dtype).eval()(inputs.to(dtype)) for model in (teacher, student))
     return float((first - second).abs().max()) if first.numel() else 0.0
+
+
+def output_gaps(teacher: nn.Module, student: nn.Module, inputs: Tensor) -> dict[str, float]:
+    """`output_gap` in double and in single precision, under their names."""
+    precisions = {"largest output difference": torch.float64, "the same in single precision": torch.float32}
+    return {words: output_gap(teacher, student, inputs, dtype) for words, dtype in precisions.items()}
+
+
+def students_of(problem: Problem, checkpoint: Checkpoint, seed: int) -> dict[str, Growth]:
+    """Two students of a trained net: `wider`, each hidden layer twice as wide, and `deeper`, one layer more behind the last.
+
+    Args:
+        problem: of the teacher; its model is given the checkpoint's weights, in double precision.
+        checkpoint: what it has learned.
+        seed: of the units that are copied.
+
+    Raises:
+        InputError: for a checkpoint that does not fit, or a net that cannot be grown.
+    """
+    model = problem.model.double()
+    model.load_state_dict(weights_of(checkpoint, model), strict=False)  # the counters of batch norm are in no checkpoint's weights
+    hidden = hidden_layers(model)
+    return {
+        "wider": widen(model, {name: 2 * width for name, width in hidden.items()}, seed),
+        "deeper": deepen(model, list(hidden)[-1]),
+    }
 
 
 def corners(teacher: nn.Module, growth: Growth, seed: int) -> tuple[Weights, Weights, Weights]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape.surface import Axis, Metric, Surface
-from landscape.zoo.lines import describe_line, rises, trace_lines
+from landscape.zoo.lines import describe_lead, describe_line, describe_way, rises, trace_histories, trace_lines
 
 LOSSES = {"train": [9.0, 5.0, 4.0, 2.0, 1.0, 6.0], "valid": [9.0, 5.0, 2.0, 3.0, 1.0, 6.0]}
 X = np.array([-0.5, 0.0, 0.25, 0.5, 1.0, 1.5])
@@ -55,3 +55,25 @@ def test_rises_at_both_ends() -> None:
     np.testing.assert_array_equal(rises(line(LOSSES), "valid"), [4.0, 1.0])
     two = {"train": [LOSSES["train"], [2.0, 5.0, 4.0, 2.0, 1.0, 8.0]]}
     np.testing.assert_array_equal(rises(line(two, source="random")), [[4.0, -3.0], [1.0, 3.0]])  # type: ignore[arg-type]
+
+
+def test_the_way_from_a_start_that_is_near() -> None:
+    found = describe_way(line({"train": [9.0, 2.0, 2.5, 1.5, 1.0, 6.0]}))  # what is beyond the two models is not on the way
+    assert found["rise above the start on the line (nat)"] == 0.5
+    assert found["climb on the line / drop"] == 0.5
+    assert describe_way(line(LOSSES))["rise above the start on the line (nat)"] == 0
+
+
+def test_histories_as_curves() -> None:
+    histories = [[{"epoch": k, "test_loss": start / k} for k in (1, 2)] for start in (4.0, 2.0)]
+    trace = trace_histories("net", histories, "test_loss")
+    assert trace.x.tolist() == [1, 2]
+    assert trace.y.tolist() == [[4, 2], [2, 1]]
+    trace = trace_histories("net", histories, "test_loss", before=[9.0, 8.0])
+    assert trace.x.tolist() == [0, 1, 2]
+    assert trace.y.tolist() == [[9, 4, 2], [8, 2, 1]]
+
+
+def test_a_lead_that_is_not_caught_up() -> None:
+    ahead, behind = [{"test_loss": 0.1}], [{"test_loss": 1.0}, {"test_loss": 0.5}]
+    assert list(describe_lead(ahead, behind).values()) == [0.1, 3]

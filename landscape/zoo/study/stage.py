@@ -155,9 +155,11 @@ class Stage:
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read ({error}); say --overwrite, or remove it") from error
 
-    def history(self, training: Training) -> list[dict[str, float]]:
-        """What a training wrote at each epoch: epoch, learning_rate, train_loss, test_loss, test_accuracy, seconds."""
-        return [json.loads(words) for words in training.history.read_text("utf-8").splitlines()]
+    def history(self, training: Training | str) -> list[dict[str, float]]:
+        """What a training, or that of a label, wrote at each epoch: epoch, learning_rate, train_loss, test_loss, test_accuracy, seconds."""
+        label = f"{training}-seed{self.seed}"
+        path = self.out / "trainings" / label / "history.jsonl" if isinstance(training, str) else training.history
+        return [json.loads(words) for words in path.read_text("utf-8").splitlines()]
 
     def figure(self, name: str, surfaces: Sequence[Surface], kind: str | None = None, **options: Any) -> Path:
         """A figure of surfaces, `landscape.plotting.figure`, into NAME.png."""
