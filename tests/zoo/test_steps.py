@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.weights import read
 from landscape.zoo import train
+from landscape.zoo.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 from landscape.zoo.problems import problem
 from landscape.zoo.replay import next_step
 from landscape.zoo.steps import along_gradient, unit_change, unit_inputs
@@ -344,3 +345,54 @@ def test_a_file_of_another_origin_is_no_checkpoint(tmp_path: Path, trained: Path
     (tmp_path / "step_0004.pt").write_bytes((trained / "step_0004.pt").read_bytes())
     with pytest.raises(InputError, match=r"epoch_001\.pt: not a checkpoint"):
         next_step(problem("digits-vgg9", width=2), tmp_path / "step_0004.pt")
+
+
+def test_measures_along_a_training_are_those_of_its_steps(trained: Path) -> None:
+    zoo = problem("digits-vgg9", width=2)
+    places = [trained / f"{name}.pt" for name in ("epoch_000", "step_0002", "step_0004")]
+    found = measure_steps(zoo, places, [0.1, 0.3])
+    units = measure_units(zoo, places, "features.3", n_examples=50)
+    assert found["step"].tolist() == units["step"].tolist() == [0, 2, 4]
+    assert found["losses"].shape == found["changes"].shape == (3, 2)
+    step = next_step(zoo, places[1])
+    once = along_gradient(step.before, zoo.loss, step.batch, [0.1, 0.3])
+    assert (found["loss"][1], found["smoothness"][1], *found["changes"][1]) == (once.loss, once.smoothness, *once.changes)
+    fixed = zoo.examples("train").batch(0, 50)
+    before, after = (unit_inputs(model, zoo.loss, fixed, "features.3") for model in (step.before, step.after))
+    np.testing.assert_array_equal(units["wasserstein"][1], unit_change(before, after).wasserstein)
+    np.testing.assert_array_equal(units["percentiles"][1, 1], np.median(before, axis=1))
+    assert units["percentiles"].shape == (3, 3, len(before))
+    place, unit = int(units["place"]), int(units["unit"])
+    moved = np.median(units["wasserstein"], axis=1)
+    assert moved[place] == moved.max()
+    assert int((units["wasserstein"][place] < units["wasserstein"][place, unit]).sum()) == len(before) // 2
+    change = unit_change(units["before"][None], units["after"][None])
+    assert change.wasserstein[0] == pytest.approx(units["wasserstein"][place, unit], rel=1e-12)
+    with pytest.raises(InputError, match="no checkpoints"):
+        measure_steps(zoo, [], [0.1])
+
+
+def test_steps_are_compared_where_losses_are_alike() -> None:
+    steps = {
+        "loss": np.array([2.0, 0.1, 1.0, 1.5, 0.05]),
+        "losses": np.array([[1.0, 4.0], [0.0, 1.0], [5.0, 3.0], [0.0, 10.0], [0.0, 99.0]]),
+        "changes": np.array([[1.0, 7.0], [2.0, 1.0], [0.0, 3.0], [4.0, 4.0], [99.0, 0.0]]),
+        "smoothness": np.array([9.0, 1.0, 8.0, 2.0, 99.0]),
+    }
+    found = typical_steps(steps)
+    assert [found[f"{key}, first step"] for key in ("loss range", "gradient change", "β")] == [3.0, 7.0, 9.0]
+    assert [found[f"{key}, equal loss"] for key in ("loss range", "gradient change", "β")] == [2.0, 3.0, 2.0]
+    assert np.isnan(typical_steps(steps, 3.0, 4.0)["β, equal loss"])
+
+
+def test_panels_have_what_was_measured(trained: Path) -> None:
+    zoo = problem("digits-vgg9", width=2)
+    places = [trained / "epoch_000.pt", trained / "step_0002.pt"]
+    steps, units = measure_steps(zoo, places, [0.1, 0.3]), measure_units(zoo, places, "features.3", n_examples=50)
+    for panel, key in zip(step_panels({"one": steps, "two": steps}), ("losses", "changes", "smoothness"), strict=True):
+        assert [trace.name for trace in panel.traces] == ["one", "two"]
+        np.testing.assert_array_equal(panel.traces[0].y, steps[key].T)
+    around, through = unit_panels({"one": units}, n_bins=7)
+    for trace in around.traces:  # densities: the areas are 1, over bins of one width
+        assert trace.y.sum() * np.diff(trace.x)[0] == pytest.approx(1, rel=1e-9)
+    np.testing.assert_array_equal(through.traces[0].y, units["percentiles"][:, :, int(units["unit"])].T)
