@@ -42,6 +42,9 @@ class RankError(RunError):
         self.trace = trace
 
 
+_MOST_LISTED = 20
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `word`.
 
@@ -49,8 +52,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     'did you mean "filter"? (one of: filter, layer)'
     >>> nearest("q", ["filter", "layer"])
     'one of: filter, layer'
+
+    Of many words only the first are listed; what lists them all is for the caller to say.
     """
     choices = list(known)
-    listing = f"one of: {', '.join(choices)}"
+    listing = f"one of: {', '.join(choices[:_MOST_LISTED])}{', …' if len(choices) > _MOST_LISTED else ''}"
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f'did you mean "{close[0]}"? ({listing})' if close else listing

@@ -164,11 +164,12 @@ def _disagreeing(measured: Measurement, apart: Mapping[str, float], precision: s
     """The losses that are further apart than the rounding of a usual network explains."""
     relative, absolute = _ALLOWED[precision]
     pairs = {key: (e.value, apart[key]) for key, e in measured.estimates.items() if key.endswith("_loss")}
-    return [
-        key
-        for key, (value, own) in pairs.items()
-        if not (value == own or (math.isnan(value) and math.isnan(own)) or abs(value - own) <= relative * abs(own) + absolute)
-    ]
+    return [key for key, (value, own) in pairs.items() if not _agree(value, own, relative * abs(own) + absolute)]
+
+
+def _agree(value: float, own: float, room: float) -> bool:
+    """Whether two values are equal, both NaN, or finite and no further apart than there is room; to infinity there is no end of room."""
+    return value == own or (math.isnan(value) and math.isnan(own)) or (math.isfinite(room) and abs(value - own) <= room)
 
 
 def _compare(
@@ -195,5 +196,5 @@ def _compare(
         if key in exact:
             check.attributes[f"{name}_{key}_fp64"] = exact[key]
         rounding = abs(own - exact[key]) if key in exact else 0.0
-        if key in disagreeing and not abs(value - own) <= _OWN_ROUNDINGS * rounding:
+        if key in disagreeing and not _agree(value, own, _OWN_ROUNDINGS * rounding):
             check.complaints.append(f"at {name} the surface has {key} {value:.7g}, the model itself {own:.7g}")

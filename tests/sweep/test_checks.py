@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,19 @@ def test_losses_of_any_value_agree_with_themselves(value: float) -> None:
     assert surface.checks["passed"] == 1
     assert surface.checks["nan_count"] == (0 if math.isfinite(value) else 4)
     assert surface.checks.get("nan_count_train_loss", 0) == (0 if math.isfinite(value) else 4)
+
+
+@pytest.mark.parametrize("loss", [math.inf, -math.inf])
+def test_a_finite_value_does_not_agree_with_an_infinite_loss(loss: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = Objective.measure
+
+    def finite(self: Objective, place: Any, tolerance: float = 0.0) -> Any:
+        found = measure(self, place, tolerance)
+        return replace(found, estimates={key: replace(estimate, value=1.0) for key, estimate in found.estimates.items()})
+
+    monkeypatch.setattr(Objective, "measure", finite)
+    problem, _ = coordinates(lambda a, b: loss, torch.float32)
+    assert plane(problem, ignore="none", normalize="none").checks["passed"] == 0
 
 
 def test_a_recalibrated_origin_is_checked_too() -> None:
