@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(options.jobs or (1 if options.size == "full" else usable_cores())) as pool:
+        with ThreadPoolExecutor(options.jobs or (1 if options.size == "full" else len(usable_cores()))) as pool:
             codes = dict(zip(names, pool.map(lambda name: _run(name, out, options), names), strict=True))
     except OSError as error:
         return _say(f"{out}: cannot be written ({error.strerror}); choose another --out", 2)
