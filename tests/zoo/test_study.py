@@ -75,6 +75,9 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert "| counting | the count is no less than two (≥ 2) | 5, 5, 5 | 7 (Miller 1956) | yes |" in table
     assert "1 of 2 claims hold over 3 seeds, size small" in gallery([result], tmp_path)
     assert "figure.png" not in gallery([result], tmp_path)
+    main(measured, ["--tiny", "--out", str(tmp_path / "counting"), "--quiet"])
+    words = "0 of 1 claims hold over 3 seeds, size tiny; 1 more, not claimed at this size, measured all the same."
+    assert words in gallery([Result.read(tmp_path / "counting")], tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"study": 1}', "\x00"])

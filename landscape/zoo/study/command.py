@@ -69,7 +69,7 @@ def run(study: Study, options: argparse.Namespace, command: str) -> Result:
         began = time.perf_counter()
         Progress(options.quiet).note(f"{study.name}: seed {stage.seed}, {len(numbers) + 1} of {len(stages)}")
         numbers[stage.seed] = {name: float(value) for name, value in study.measure(stage).items()}
-        seconds[stage.seed] = time.perf_counter() - began
+        seconds[stage.seed] = round(time.perf_counter() - began, 1)  # as it is written, and told
     study.draw(stages)
     environment = {**environment, "threads": stages[0].threads or torch.get_num_threads()}
     result = Result(study, size, numbers, seconds, environment, command, started)

@@ -32,11 +32,12 @@ def gallery(results: Sequence[Result], root: Path) -> str:
     """For each study in a folder of `root` its title, picture, sentence and verdict in a word, then the closing table, in Markdown."""
     parts = []
     for result in results:
-        study, verdicts = result.study, result.verdicts
-        n_held = sum(verdict.holds for verdict in verdicts)
+        study, claimed = result.study, [verdict for verdict in result.verdicts if verdict.expected]
+        n_held, n_other = sum(verdict.holds for verdict in claimed), len(result.verdicts) - len(claimed)
         picture = [f"![{study.title}]({study.name}/figure.png)"] if (root / study.name / "figure.png").exists() else []
-        claim = f"{n_held} of {len(verdicts)} claims hold over {len(result.numbers)} seeds, size {result.size}"
-        parts += [f"### [{study.title}]({study.name}/README.md)", study.sentence, *picture, f"{claim}."]
+        claim = f"{n_held} of {len(claimed)} claims hold over {len(result.numbers)} seeds, size {result.size}"
+        other = f"; {n_other} more, not claimed at this size, measured all the same" if n_other else ""
+        parts += [f"### [{study.title}]({study.name}/README.md)", study.sentence, *picture, f"{claim}{other}."]
     return "\n\n".join([*parts, "### Study, claim, measured, published, holds", closing_table(results)])
 
 

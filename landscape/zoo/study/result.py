@@ -92,7 +92,7 @@ class Result:
             "sentence": study.sentence,
             "size": self.size,
             "numbers": {str(seed): {k: _plain(v) for k, v in numbers.items()} for seed, numbers in self.numbers.items()},
-            "seconds": {str(seed): round(seconds, 1) for seed, seconds in self.seconds.items()},
+            "seconds": {str(seed): seconds for seed, seconds in self.seconds.items()},
             "claims": [asdict(claim) for claim in study.claims],
             "published": dict(study.published),
             "differences": study.differences,
