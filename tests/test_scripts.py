@@ -103,7 +103,7 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
-@pytest.mark.parametrize("name", ["demo", "prepare", "test"])
+@pytest.mark.parametrize("name", ["demo", "prepare", "test", "studies/all", "studies/bowl"])
 def test_scripts_are_posix_and_executable(name: str) -> None:
     path = ROOT / "scripts" / name
     assert path.read_text().startswith("#!/bin/sh\n")
@@ -129,6 +129,15 @@ def test_a_second_run_reuses_what_is_there(machine: Machine) -> None:
     result = machine.run("demo", "again")
     assert result.returncode == 0
     assert [call[1:] for call in machine.calls] == [["landscape", "demo", "again"]]
+
+
+@pytest.mark.parametrize(("name", "script"), [("all", "all.py"), ("bowl", "bowl.py"), ("image-to-image", "image_to_image.py")])
+def test_a_study_from_nothing(machine: Machine, name: str, script: str) -> None:
+    result = machine.run(f"studies/{name}", "--small", "--out", "my pictures")
+    assert result.returncode == 0, result.stderr
+    assert machine.installs()[0][-1] == str(machine.clone)
+    folder = machine.clone / "scripts" / "studies"
+    assert machine.calls[-1][1:] == ["python", str(folder / script), "--small", "--out", "my pictures"]
 
 
 def test_tests_add_what_the_demo_does_not_need(machine: Machine) -> None:
