@@ -10,8 +10,8 @@ import numpy as np
 from landscape import Problem, measure, plotting
 from landscape.measures import barrier
 from landscape.zoo import Training
-from landscape.zoo.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 
 NETS = {"with batch norm": "vgg9", "without": "vgg9-nobn"}
 LAYERS = {"before batch norm": ("vgg9", "10"), "behind batch norm": ("vgg9", "11"), "without": ("vgg9-nobn", "7")}

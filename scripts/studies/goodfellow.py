@@ -9,8 +9,8 @@ import numpy as np
 
 from landscape.measures import barrier
 from landscape.plotting import Graph, graphs
-from landscape.zoo.lines import describe_line, rises, trace_lines
 from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study.lines import describe_line, rises, trace_lines
 
 SIGMOID = {"units": "sigmoid", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0}  # plain descent leaves it at chance
 NETS = {  # network, settings, epochs at each size

@@ -9,9 +9,9 @@ import torch
 
 from landscape.plotting import Graph, graphs
 from landscape.zoo import Training
-from landscape.zoo.likeness import copy_gap, corners, output_gaps, students_of, surface_gap
-from landscape.zoo.lines import describe_lead, describe_way, trace_histories, trace_lines
 from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study.likeness import copy_gap, corners, output_gaps, students_of, surface_gap
+from landscape.zoo.study.lines import describe_lead, describe_way, trace_histories, trace_lines
 from landscape.zoo.surgery import Growth
 
 WORDS = {"wider": "twice as wide", "deeper": "one layer deeper"}

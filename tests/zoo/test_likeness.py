@@ -10,9 +10,9 @@ from torch import nn
 
 import landscape
 from landscape.errors import InputError
-from landscape.zoo.likeness import copy_gap, corners, output_gap, surface_gap
 from landscape.zoo.models import MultilayerPerceptron
 from landscape.zoo.problems import problem
+from landscape.zoo.study.likeness import copy_gap, corners, output_gap, surface_gap
 from landscape.zoo.surgery import widen
 from landscape.zoo.training import train
 

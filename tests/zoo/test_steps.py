@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.weights import read
 from landscape.zoo import train
-from landscape.zoo.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 from landscape.zoo.problems import problem
 from landscape.zoo.replay import next_step
 from landscape.zoo.steps import along_gradient, unit_change, unit_inputs
+from landscape.zoo.study.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 
 STEP_SIZES = [0.01, 0.1, 0.3, 1.0]
 EXACT = 1e-12  # float64 sums of a handful of terms of order 1, each off by 1e-16
