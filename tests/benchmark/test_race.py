@@ -13,9 +13,10 @@ from landscape.benchmark.case import Case, pose
 from landscape.benchmark.contender import Contender
 from landscape.benchmark.floor import Cost, Floor
 from landscape.benchmark.race import Result, race
-from landscape.benchmark.report import Report, environment_of
+from landscape.benchmark.report import Report
 from landscape.errors import InputError
 from landscape.progress import Progress
+from landscape.sweep.environment import environment_of
 
 CPU = torch.device("cpu")
 TURN = 0.01
