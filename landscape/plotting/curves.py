@@ -198,15 +198,16 @@ def _mark_edges(axes: Axes, series: _Series, number: int) -> None:
         )  # fmt: skip
 
 
-def _mark_own_values(axes: Axes, series: _Series) -> None:
-    """The values of the models on the line, measured apart from it."""
+def _mark_own_values(axes: Axes, series: _Series, clip: bool = False) -> None:
+    """The values of the models on the line, measured apart from it; with `clip` none reaches beyond the axes."""
     bottom, top = axes.get_ylim()
     key = series.panel.metric.key
     own = [(point.coordinates[0], point.values[key]) for point in series.panel.surface.points if key in point.values]
     own = [(x, value) for x, value in own if bottom <= value <= top]
     if own:
         k = style_of(axes).strokes
-        axes.plot(*zip(*own, strict=True), "o", ms=4.5 * k, mfc="none", mec=series.colour, mew=0.9 * k, clip_on=False, gid="model")
+        looks: dict[str, Any] = {"ms": 4.5 * k, "mfc": "none", "mec": series.colour, "mew": 0.9 * k}
+        axes.plot(*zip(*own, strict=True), "o", **looks, clip_on=clip, gid="model")
 
 
 def _draw_inset(axes: Axes, group: Sequence[_Series]) -> None:
@@ -225,7 +226,7 @@ def _draw_inset(axes: Axes, group: Sequence[_Series]) -> None:
     small.set_ylim(*view[1])
     for series in group:
         _draw_series(small, series)
-        _mark_own_values(small, series)
+        _mark_own_values(small, series, clip=True)  # what stood far outside would cost the sheet that much room
     small.set_xlim(*view[0])
     small.set_ylim(*view[1])
     small.tick_params(labelsize=style_of(axes).smallest, pad=1.5 * style_of(axes).strokes)
@@ -246,7 +247,9 @@ def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
             axes.axvline(x, color="0.6", lw=0.6 * style_of(axes).strokes, ls=":", zorder=0, gid="place")
         text = ", ".join(dict.fromkeys(filter(None, here)))
         side = "left" if x < left + 0.1 * (right - left) else "right" if x > right - 0.1 * (right - left) else "center"
-        if len(text) <= 40:
+        if len(text) > 20:  # a folder and its file would run into what stands at the other end
+            text = text.replace("/", "/\n")
+        if max(map(len, text.splitlines()), default=0) <= 40:
             all_axes[0].annotate(
                 text, (x, 1), (0, 1), xycoords=("data", "axes fraction"), textcoords="offset points",
                 ha=side, va="bottom", fontsize=style_of(all_axes[0]).small, color="0.3",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,20 @@ def test_a_flat_minimum_is_shown_larger(line: Line) -> None:
     assert low < WELL.min()
     assert WELL[(left < X) & (right > X)].max() <= high < 0.1 * top
     assert 0.36 * (top - bottom) / (high - low) >= 4  # the inset is 0.36 of the panel high
+
+
+def test_a_model_outside_the_inset_costs_the_sheet_no_room(line: Line) -> None:
+    """A mark far beyond the inset's axes is not drawn, so that the layout makes no room for it."""
+    x = np.linspace(0, 1, 41)
+    loss = 18 * x**3 + 0.02 * np.cos(9 * x)
+    widths = []
+    for ends in ((0.0,), (0.0, 1.0)):
+        points = tuple(Point(f"model {end}", (end,), {"train_loss": 0.02}) for end in ends)
+        figure = curve(replace(line(x, train_loss=loss), points=points))
+        assert inset_of(figure) is not None
+        figure.draw_without_rendering()
+        widths.append(figure.axes[0].get_position().width)
+    assert widths[1] == pytest.approx(widths[0], abs=0.02)
 
 
 def test_no_curve_runs_through_an_inset(line: Line) -> None:
