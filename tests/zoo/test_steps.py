@@ -296,7 +296,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training of two epochs of three steps, with a checkpoint after each."""
     folder = tmp_path_factory.mktemp("trained")
     settings = {"batch_size": 480, "width": 2, "learning_rate": 0.05}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each test has: the bits depend on their number
     train("digits-vgg9", folder, epochs=2, settings=settings, steps=6)
+    torch.set_num_threads(before)
     return folder
 
 
