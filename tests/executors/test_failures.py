@@ -240,7 +240,7 @@ PLANE = {"x": (-1, 1, 31), "y": (-0.7, 1, 19), "engine": "batched"}
 
 
 @needs_mpi
-@pytest.mark.parametrize("n_rounds", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path, n_rounds: int) -> None:
     """In batches of 16 points; a kill may lose what was not flushed yet, never half of a block, and never what was on disk."""
     whole = landscape.surface(perceptron(), **PLANE, **QUIET)

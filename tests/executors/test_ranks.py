@@ -394,6 +394,7 @@ go(compute)
     assert out.count("done") == 2
 
 
+@pytest.mark.slow
 def test_a_job_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
     """As a laptop's lid, or a scheduler that suspends jobs; the silence of all is nobody's."""
     program = f"""

@@ -114,6 +114,7 @@ def test_a_job_at_the_end_of_its_time(
 
 
 @needs_mpi
+@pytest.mark.slow
 def test_a_time_limit_before_the_end_of_the_job(
     cluster: Cluster, folder: Path, submit: Callable[..., str], expected: Surface
 ) -> None:
