@@ -396,7 +396,7 @@ def test_a_path_of_one_machine_is_found() -> None:
     slash = b"/"
     assert MACHINE_PATH.search(b'open("' + slash + b'home/somebody/x")')
     assert MACHINE_PATH.search(slash + b"tmp/x.h5")
-    assert not MACHINE_PATH.search(b"../work/x.h5, $HOME/work/x, https://example.org/home/x, /usr/bin/env")
+    assert not MACHINE_PATH.search(b"../tmp/x.h5, $HOME/tmp/x, https://example.org/home/x, /usr/bin/env")
 
 
 def test_every_file_of_the_package_is_installed() -> None:

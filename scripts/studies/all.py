@@ -99,8 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("studies", metavar="STUDY", nargs="*", help=", ".join(ORDER))
     add_options(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder of the studies' folders (default: studies/SIZE)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="studies side by side (default: the cores, one at full size)")
+    parser.add_argument("--jobs", type=_count, metavar="N", help="studies side by side (default: the cores, one at full size)")
     return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of studies; take 1 or more')
+    return int(text)
 
 
 def _say(text: str, code: int) -> int:

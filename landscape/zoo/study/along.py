@@ -118,8 +118,8 @@ def step_panels(found: Mapping[str, Arrays]) -> list[Graph]:
 def unit_panels(found: Mapping[str, Arrays], n_bins: int = 50) -> list[Graph]:
     """Panels for `plotting.graphs` from what `measure_units` gives for some layers.
 
-    First for each layer the distribution of one hidden unit before and after the step that moves units furthest, then for each layer that unit's median through
-    the training, in a band from the 15th to the 85th percentile.
+    First for each layer the distribution of one hidden unit before and after the step that moves units furthest, then for each
+    layer that unit's median through the training, in a band from the 15th to the 85th percentile.
     """
     around, through = [], []
     for name, held in found.items():
