@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from landscape.errors import InputError
 from landscape.plotting.curves import COLOURS, DASHES
@@ -23,7 +23,8 @@ __all__ = ["Graph", "Trace", "graphs"]
 class Trace:
     """One curve: numbers `y` `(n,)` over `x` `(n,)`, or several of them, `(n_several, n)`, drawn as their median and whole range.
 
-    Traces of one `name` have one colour, in all panels; `dash` tells them apart.
+    Traces of one `name` have one colour, in all panels; `dash` tells them apart. The line breaks where a median is not finite, or has
+    no logarithm.
     """
 
     name: str
@@ -69,6 +70,8 @@ def graphs(panels: Sequence[Graph], style: str = "notebook", n_columns: int | No
                     axis.set_minor_formatter(NullFormatter())
             axes.spines[["top", "right"]].set_visible(False)
             axes.margins(x=0.02)
+            if not panel.log_x and all(np.equal(np.mod(trace.x, 1), 0).all() for trace in panel.traces):
+                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # epochs and layers come whole
         draw_legend(figure, [Line2D([], [], color=COLOURS[i % len(COLOURS)], label=name) for i, name in enumerate(names)])
     return figure
 
@@ -78,13 +81,17 @@ def _draw(axes: Axes, trace: Trace, colour: str, log: bool) -> None:
     x = np.asarray(trace.x, dtype=np.float64)
     if several.shape[1:] != x.shape:
         raise InputError(f"{trace.name}: {several.shape[1]} numbers at {x.size} places; pass one for each")
-    drawable = np.where(np.isfinite(several) & ((several > 0) | (not log)), several, np.nan)
-    seen = ~np.isnan(drawable).all(axis=0)
-    middle = np.full(x.shape, np.nan)
-    middle[seen] = np.nanmedian(drawable[:, seen], axis=0)
+    # The median and the range are of all that was measured; only then is left out what the axis cannot show.
+    measured = ~np.isnan(several).all(axis=0)
+    low, middle, high = (np.full(x.shape, np.nan) for _ in range(3))
+    low[measured], high[measured] = np.nanmin(several[:, measured], axis=0), np.nanmax(several[:, measured], axis=0)
+    with np.errstate(invalid="ignore"):  # the middle of -inf and inf is NaN
+        middle[measured] = np.nanmedian(several[:, measured], axis=0)
+    middle[~np.isfinite(middle) | ((middle <= 0) & log)] = np.nan
     dash = DASHES[trace.dash % len(DASHES)]
     axes.plot(x, middle, color=colour, ls="none" if trace.dots else dash, marker="o" if trace.dots else "", ms=3, gid="trace")
     if len(several) > 1:
-        low, high = (np.full(x.shape, np.nan) for _ in range(2))
-        low[seen], high[seen] = np.nanmin(drawable[:, seen], axis=0), np.nanmax(drawable[:, seen], axis=0)
-        axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, gid="range")
+        reach = np.isfinite(high) & ((high > 0) | (not log))
+        least = several[several > 0].min(initial=np.inf)  # where a logarithm has no low end, as far down as any of its numbers
+        bottom = np.where(low > 0, low, least) if log else low
+        axes.fill_between(x, bottom, high, where=reach, color=colour, alpha=0.22, linewidth=0, gid="range")

@@ -69,7 +69,7 @@ def draw(stages: Sequence[Stage]) -> None:
         histories = (stage.history(trained(stage, net)) for stage in stages)
         errors = np.array([[100 * (1 - epoch["test_accuracy"]) for epoch in history] for history in histories])
         traces.append(Trace(f"{net} network", np.arange(1, errors.shape[1] + 1), errors))
-    first.save(graphs([Graph("median and range over the seeds", "epoch", "test error (%)", traces, log=True)]), "training")
+    first.save(graphs([Graph("median and range over the seeds", "epoch", "test error (%)", traces)]), "training")
     first.page(planes, names)
 
 

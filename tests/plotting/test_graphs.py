@@ -39,16 +39,23 @@ def test_a_name_has_one_colour_in_all_panels() -> None:
     assert len(figure.legends[0].get_texts()) == 3
 
 
-def test_what_cannot_be_drawn_is_a_gap(recwarn: pytest.WarningsRecorder) -> None:
-    y = np.array([[0.0, 1.0, np.nan], [-1.0, np.inf, np.nan]])
-    figure = graphs([panel(Trace("a", np.arange(3.0), y), log=True, log_x=False)])
-    drawn = np.asarray(figure.axes[0].lines[0].get_ydata())
-    assert np.isnan(drawn[[0, 2]]).all()
-    assert drawn[1] == 1.0
+def test_what_cannot_be_drawn_is_a_gap_and_counts_all_the_same(recwarn: pytest.WarningsRecorder) -> None:
+    """Of 0, 0 and 3 the median is 0, which no logarithm shows; leaving the zeros out first would draw 3."""
+    y = np.array([[0.0, 1.0, np.nan, 5.0], [0.0, np.inf, np.nan, 7.0], [3.0, 2.0, np.nan, 0.0]])
+    figure = graphs([panel(Trace("a", np.arange(4.0), y), log=True), panel(Trace("a", np.arange(4.0), y))])
+    on_log, linear = (np.asarray(axes.lines[0].get_ydata()) for axes in figure.axes)
+    np.testing.assert_array_equal(on_log, [np.nan, 2.0, np.nan, 5.0])
+    np.testing.assert_array_equal(linear, [0.0, 2.0, np.nan, 5.0])
     assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_ylim()[0] > 0.1  # a low end of 0 stretches no axis
     figure.draw_without_rendering()
     assert not any("$" in label.get_text() for label in figure.axes[0].get_yticklabels())
     assert not recwarn.list
+
+
+def test_whole_places_have_whole_ticks() -> None:
+    figure = graphs([panel(Trace("a", np.arange(21.0), np.arange(21.0)))])
+    assert np.equal(np.mod(figure.axes[0].get_xticks(), 1), 0).all()
 
 
 def test_misuse_and_a_file(tmp_path: Path) -> None:
