@@ -5,7 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "LandscapeError", "MissingFileError", "RankError", "RunError", "nearest"]
+__all__ = [
+    "InputError",
+    "LandscapeError",
+    "MissingFileError",
+    "RankError",
+    "RunError",
+    "SelfCheckError",
+    "SelfCheckWarning",
+    "UserCodeError",
+    "nearest",
+]
 
 
 class LandscapeError(Exception):
@@ -19,6 +29,18 @@ class LandscapeError(Exception):
 
 class RunError(LandscapeError):
     """A check failed, or the computation did: exit code 1."""
+
+
+class UserCodeError(RunError):
+    """The user's own model, loss or data set raised something, whatever it was: exit code 1."""
+
+
+class SelfCheckError(RunError):
+    """The values disagree with the independent reference: exit code 1."""
+
+
+class SelfCheckWarning(UserWarning):
+    """The same, where the user asked to go on all the same (`check="warn"`)."""
 
 
 class InputError(LandscapeError, ValueError):

@@ -68,13 +68,20 @@ class Point:
 
 @dataclass(frozen=True)
 class Number:
-    """One measure of a surface with its unit; `bound` is "≥" where the grid ends before the measure does."""
+    """One measure of a surface with its unit.
+
+    `bound` is "≥" where the grid ends before the measure does, "<" where its cells are wider than what is measured. A number that
+    cannot be told is NaN, and `withheld` is the reason.
+    """
 
     value: float
     unit: str
     bound: str = ""
+    withheld: str = ""
 
     def __str__(self) -> str:
+        if self.withheld:
+            return f"withheld: {self.withheld}"
         return f"{self.bound}{' ' if self.bound else ''}{self.value:.4g} {self.unit}".rstrip()
 
 

@@ -62,7 +62,9 @@ def read(path: str | os.PathLike[str]) -> Surface:
             data={name: read_attributes(find(data, name, path), path, _COUNTS.__contains__) for name in data or ()},
             points=_read_points(file, axes, path),
             checks=_read_group(file, "checks", path, lambda name: not name.endswith("_compared")),
-            numbers=_read_numbers(_read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound")))),
+            numbers=_read_numbers(
+                _read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound", "_withheld")))
+            ),
             runs=_read_runs(file, path),
         )
 
@@ -189,7 +191,12 @@ def _read_runs(file: h5py.File, path: Path) -> tuple[dict[str, Any], ...]:
 
 def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
     return {
-        name: Number(float(value), str(attributes[f"{name}_unit"]), str(attributes.get(f"{name}_bound", "")))
+        name: Number(
+            float(value),
+            str(attributes[f"{name}_unit"]),
+            str(attributes.get(f"{name}_bound", "")),
+            str(attributes.get(f"{name}_withheld", "")),
+        )
         for name, value in attributes.items()
         if f"{name}_unit" in attributes
     }

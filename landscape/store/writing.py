@@ -78,7 +78,12 @@ def _write_header(file: h5py.File, surface: Surface) -> None:
     _write_attributes(file.require_group("checks"), surface.checks)
     numbers = file.require_group("numbers")
     for name, number in surface.numbers.items():
-        parts = {name: number.value, f"{name}_unit": number.unit, f"{name}_bound": number.bound or None}
+        parts = {
+            name: number.value,
+            f"{name}_unit": number.unit,
+            f"{name}_bound": number.bound or None,
+            f"{name}_withheld": number.withheld or None,
+        }
         _write_attributes(numbers, parts)
     for k, run in enumerate(surface.runs):
         _write_attributes(file.require_group(f"runs/{k}"), run)
