@@ -33,6 +33,17 @@ def test_the_origin_is_hit_exactly(n: int, end: float) -> None:
     assert axis_values((end, -end, n))[n // 2] == 0
 
 
+@pytest.mark.parametrize("axis", [(-0.1, 0.2, 4), (-0.7, 0.35, 10), (1.4, -0.7, 4), (-1e-9, 2e-9, 31)])
+def test_the_origin_is_hit_exactly_where_even_spacing_misses_it_by_a_rounding(axis: tuple[float, float, int]) -> None:
+    start, stop, n = axis
+    missed = np.linspace(start, stop, n)
+    node = int(np.argmin(np.abs(missed)))
+    assert missed[node] != 0  # else this axis would show nothing
+    expected = missed.copy()
+    expected[node] = 0.0
+    assert axis_values(axis).tolist() == expected.tolist()  # and no other node is moved
+
+
 def test_both_models_of_the_default_line_are_nodes() -> None:
     values = axis_values((-0.5, 1.5, 401))
     assert 0.0 in values

@@ -370,6 +370,26 @@ def test_eigenvalue_of_a_tilted_quadratic_on_uneven_axes(seed: int) -> None:
     assert value(share) == float(np.linalg.eigvalsh([[a, b], [b, c]])[0] > 0)
 
 
+def smaller_by_fits(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> float:
+    """Smaller eigenvalue at the middle of a 3×3 grid: parabolas through three points each way, and the four corners' twist."""
+    xx, yy = 2 * np.polyfit(x, values[:, 1], 2)[0], 2 * np.polyfit(y, values[1], 2)[0]
+    xy = (values[2, 2] - values[2, 0] - values[0, 2] + values[0, 0]) / (x[2] - x[0]) / (y[2] - y[0])
+    return float(np.linalg.eigvalsh([[xx, xy], [xy, yy]])[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_eigenvalues_noise_is_its_derivative_by_each_node(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, y, values = random_axis(random, 3), random_axis(random, 3), random.normal(size=(3, 3))
+    for place in np.ndindex(3, 3):
+        step = np.zeros((3, 3))
+        step[place] = 1e-5
+        slope = (smaller_by_fits(x, y, values + step) - smaller_by_fits(x, y, values - step)) / 2e-5
+        _, noise = smaller_eigenvalue(x, y, values, step)
+        # central differences of a function of order 100: rounding 100·2⁻⁵³/1e-5 and the third derivative times 1e-10, each below 1e-6
+        assert noise[0, 0] / 1e-5 == pytest.approx(abs(slope), rel=1e-5, abs=1e-5)
+
+
 def test_convexity_of_known_shapes() -> None:
     shapes: Mapping[str, tuple[Callable[..., np.ndarray], float]] = {
         "bowl": (lambda x, y: x**2 + y**2 + x, 1.0),

@@ -144,6 +144,24 @@ def test_a_nan_in_one_lane_stays_there() -> None:
     assert [m.estimates["train_loss"].n_examples for m in found] == [20, 8]  # seen in the first batch
 
 
+@pytest.mark.parametrize(("example", "used"), [(0, 8), (7, 8), (8, 16), (15, 16), (16, 20)])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_nan_ends_its_pass_with_the_batch_that_holds_it(example: int, used: int, lanes: int) -> None:
+    """Batches are [0, 8), [8, 16) and [16, 20): the first example of a batch belongs to that batch, not to the one before."""
+
+    def loss(model: nn.Module, batch: Tensor) -> Tensor:
+        return model(batch)[:, 0].log()
+
+    inputs = torch.full((20, 1), 2.0)
+    inputs[example] = -1.0  # of which the logarithm is NaN
+    problem = Problem(seeded(lambda: nn.Linear(1, 1, bias=False)), loss, {"train": inputs})
+    ones = {"weight": torch.ones(1, 1)}
+    samples = [choose(problem.examples("train"), None, 0, False)]
+    engine = Engine(CPU, "fp64", 8, mode="batched", lanes=lanes) if lanes > 1 else Engine(CPU, "fp64", 8)
+    found = Objective(problem, Subspace(ones, (Direction(ones),)), samples, engine).measure_all([(0.0,), (1.0,)])
+    assert [m.estimates["train_loss"].n_examples for m in found] == [used, used]
+
+
 def test_a_nan_ends_its_pass_and_is_no_number_in_any_metric() -> None:
     passes: list[int] = []
 

@@ -54,6 +54,25 @@ def test_both_ends_of_a_line_are_checked() -> None:
     assert "end_train_loss_difference" in surface.checks
 
 
+@pytest.mark.parametrize("share", [0.5, 0.05, 3e-4])
+@pytest.mark.parametrize("kept", ["bias", "only"])
+def test_a_model_slightly_out_of_the_plane_is_not_marked_as_lying_in_it(share: float, kept: str) -> None:
+    """Its bias stays behind, so that the model itself is a small share of its distance away from where the grid has its node."""
+    problem = regression()
+    start = {name: tensor.detach().clone() for name, tensor in problem.model.state_dict().items()}
+    ends = []
+    for seed in (1, 2):
+        step = {name: normal(*tensor.shape, seed=seed, dtype=torch.float64) for name, tensor in start.items()}
+        length = float(step["weight"].norm() / step["bias"].norm())
+        ends.append({name: start[name] + step[name] * (share * length if name == "bias" else 1.0) for name in start})
+    ends[0]["bias"] = start["bias"].clone()  # the second model lies in the plane, the third does not
+    options: dict[str, Any] = {"ignore": "bias"} if kept == "bias" else {"only": "weight"}
+    surface = landscape.surface(problem, start, *ends, x=(0, 1, 2), y=(0, 1, 2), quiet=True, **options)
+    assert [point.coordinates for point in surface.points] == [(0.0, 0.0), (1.0, 0.0)]
+    line = landscape.line(problem, start, ends[1], x=(0, 1, 2), quiet=True, **options)
+    assert [point.coordinates for point in line.points] == [(0.0,)]
+
+
 def test_a_model_with_other_frozen_statistics_is_marked_not_compared() -> None:
     surface = landscape.line(images(), None, images(1).model, x=(0, 1, 3), bn="frozen", quiet=True)
     assert surface.checks["passed"] == 1
