@@ -36,8 +36,14 @@ def describe(surface: Surface) -> str:
         random = f" (random ones: ±{spread:.4f})" if isinstance(spread, float) else ""
         lines.append(f"  cosine      {surface.attributes['cosine']:.4f}{random}")
     lines += [
-        f"  {name:<11} {surface.attributes[name]}" for name in ("bn", "ignore", "only", "precision") if surface.attributes.get(name)
+        f"  {name:<11} {surface.attributes[name]}"
+        for name in ("bn", "ignore", "only", "filters", "precision")
+        if surface.attributes.get(name)
     ]
+    if surface.attributes.get("filters_by_default"):
+        lines.append(
+            f"  filters     along the first axis, which is a guess: {surface.attributes['filters_by_default']}; Problem(filters=...) says"
+        )
     if surface.attributes.get("tolerance"):
         lines.append(f"  tolerance   {surface.attributes['tolerance']:g}: points used as many examples as that took")
     lines += (

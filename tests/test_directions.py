@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CATALOGUE, Attention, Images, Tagger, normal, seeded
+from layers import Conv1D
 from torch import Tensor, nn
 
 from landscape import directions, weights
@@ -91,6 +92,9 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]]
     "ConvTranspose2d depthwise": (lambda: nn.ConvTranspose2d(4, 8, 2, groups=4), outputs_of_convolution),
     "ConvTranspose3d": (lambda: nn.ConvTranspose3d(4, 6, 2), outputs_of_convolution),
     "ConvTranspose3d grouped": (lambda: nn.ConvTranspose3d(6, 4, 2, groups=2), outputs_of_convolution),
+    "Bilinear": (lambda: nn.Bilinear(2, 3, 4), lambda layer: layer(normal(2, 2, seed=9), normal(2, 3, seed=8))),
+    "Conv1D": (lambda: Conv1D(3, 4), lambda layer: layer(normal(2, 4, seed=9))),
+    "Conv1D square": (lambda: Conv1D(4, 4), lambda layer: layer(normal(2, 4, seed=9))),
 }
 
 
@@ -133,6 +137,9 @@ def filters(module: nn.Module, leaf: str, tensor: Tensor) -> Iterator[Any]:
         for group in range(module.groups):
             for output in range(n_out):
                 yield slice(group * n_in, (group + 1) * n_in), output
+    elif isinstance(module, Conv1D):
+        for output in range(module.nf):
+            yield slice(None), output
     else:
         for output in range(tensor.shape[0]):
             yield output

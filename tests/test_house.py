@@ -27,6 +27,7 @@ PACKAGE = ROOT / "landscape"
 # "landscape" is the shop window, __init__.py, which nobody inside imports from. errors is open to all.
 BASE = {"atomic", "ending", "errors", "progress"}
 CORE = BASE | {"checkpoint", "comparison", "description", "directions", "grid", "measures", "subspace", "surface", "weights"}
+CORE |= {"modules"}
 ENGINE = CORE | {"executors", "objective", "problem", "store"}
 HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
@@ -34,16 +35,17 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "ending": (set(), set()),
     "progress": ({"errors"}, {"tqdm"}),
     "weights": ({"errors"}, {"numpy", "torch"}),
+    "modules": ({"errors", "weights"}, {"torch"}),
     "grid": ({"errors"}, {"numpy"}),
     "surface": ({"errors", "grid"}, {"numpy"}),
     "measures": ({"errors", "grid", "surface"}, {"numpy"}),
     "comparison": ({"errors", "grid", "surface"}, {"numpy"}),
     "description": ({"errors", "grid", "measures", "surface"}, {"numpy"}),
-    "checkpoint": ({"errors", "weights"}, {"torch"}),
-    "directions": ({"errors", "weights"}, {"numpy", "torch"}),
+    "checkpoint": ({"errors", "modules", "weights"}, {"torch"}),
+    "directions": ({"errors", "modules", "weights"}, {"numpy", "torch"}),
     "subspace": ({"errors", "weights", "directions"}, {"numpy", "torch"}),
-    "problem": ({"errors", "weights", "checkpoint"}, {"numpy", "torch"}),
-    "objective": ({"errors", "weights", "grid", "subspace", "problem"}, {"numpy", "torch"}),
+    "problem": ({"errors", "modules", "weights", "checkpoint"}, {"numpy", "torch"}),
+    "objective": ({"errors", "modules", "weights", "grid", "subspace", "problem"}, {"numpy", "torch"}),
     "executors": ({"errors", "grid"}, {"mpi4py", "numpy", "torch"}),
     "store": ({"atomic", "errors", "grid", "surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "sweep": (ENGINE, {"numpy", "torch"}),

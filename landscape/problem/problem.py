@@ -6,7 +6,7 @@ import copy
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +31,22 @@ class Problem:
             Each split is read once, in order, when it is first needed.
         per_example: False accepts a loss that is a scalar for each batch; then there is no standard error and no tolerance.
         name: what files and figures call it.
+        filters: where the outputs of a parameter lie, for filter normalization: glob over parameter names → an axis, or a tuple of
+            axes whose every index is a filter, `{"blocks.*.w": 1}` for a layer of one's own that computes x @ w, `(0, 1)` for a stack
+            of experts. Layers of torch.nn need no word; other tensors are filtered along their first axis.
 
     Raises:
         InputError: when model, loss or data are of another kind.
     """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, data: Mapping[str, Any], per_example: bool = True, name: str | None = None
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Mapping[str, Any],
+        per_example: bool = True,
+        name: str | None = None,
+        filters: Mapping[str, int | Sequence[int]] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
@@ -53,6 +62,7 @@ class Problem:
         self.loss = PerExample(loss, per_example)
         self.data = dict(data)
         self.name = name or type(model).__name__
+        self.filters = _checked_filters(filters or {})
         self._read: dict[str, Examples] = {}
 
     @property
@@ -97,6 +107,16 @@ class Problem:
                 f'the data split "{examples.split}" has the label {int(wrong[0])}, the model has {n_classes} classes '
                 f"(0 to {n_classes - 1}); count labels from 0, or set the criterion's ignore_index"
             )
+
+
+def _checked_filters(filters: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    checked = {}
+    for glob, given in filters.items():
+        axes = (given,) if isinstance(given, int) else given
+        if not isinstance(axes, Sequence) or not all(type(axis) is int for axis in axes):
+            raise InputError(f'filters: "{glob}" has {given!r}; give an axis such as 1, or a tuple of axes such as (0, 1)')
+        checked[str(glob)] = tuple(axes)
+    return checked
 
 
 def _output_width(model: nn.Module, inputs: Batch) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from landscape.checkpoint import Checkpoint, names_of, weights_of
 from landscape.directions import (
     Direction,
+    Role,
     between,
     cosine,
     cosine_spread,
@@ -38,6 +39,7 @@ BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
 AROUND = (-1.0, 1.0, 51)
 _LARGEST_SEED = 2**53  # the axis of several seeds is float64
+_LISTED = 20  # parameters named one by one in an attribute
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def _spanning(
     problem: Problem, geometry: Geometry, origin: Model, axes: Sequence[str], seeds: Sequence[int] | None
 ) -> tuple[list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, what running statistics do, and the attributes to store."""
-    model_roles = roles(problem.model)
+    model_roles = roles(problem.model, problem.filters)
     ignored: tuple[str, ...] = ()
     if geometry.directions is not None:
         if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
@@ -263,6 +265,8 @@ def _spanning(
             "--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated"
         )
     attributes = _attributes(ignored, geometry.only)
+    if normalize in ("filter", "unit-filter"):
+        attributes |= _filters(problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
         attributes["cosine_sd"] = cosine_spread(origin.weights, model_roles, names, normalize)
@@ -271,6 +275,17 @@ def _spanning(
 
 def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
     return {"ignore": ",".join(ignored) or "none", "only": only or ""}
+
+
+def _filters(problem: Problem, model_roles: Mapping[str, Role], names: Sequence[str]) -> dict[str, Any]:
+    """How parameters are cut into filters, where that is the user's word or a guess."""
+    given = "; ".join(f"{glob}: {', '.join(map(str, axes))}" for glob, axes in problem.filters.items())
+    guessed = [name for name in names if model_roles[name].by_default]
+    found = {"filters": given} if given else {}
+    if guessed:
+        more = f" and {len(guessed) - _LISTED} more" if len(guessed) > _LISTED else ""
+        found["filters_by_default"] = ", ".join(guessed[:_LISTED]) + more
+    return found
 
 
 def _from_file(path: Path, problem: Problem, weights: Weights, axes: Sequence[str]) -> list[Direction]:
