@@ -148,11 +148,12 @@ class Objective:
         for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.lossy else self.engine.precision]):
             with computing(self.engine.device, precision):
                 self._move(origin)
-                for split, size in zip(self._splits, sizes, strict=True):
+                for i, (split, size) in enumerate(zip(self._splits, sizes, strict=True)):
                     (batch,) = split.residence.batches([(0, size)])
                     if self._batched is not None:
-                        self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
-                    self._evaluate(batch, size)
+                        several = self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
+                        self._lanes[i].ledger.expect(0, size, several.keys())
+                    split.ledger.expect(0, size, self._evaluate(batch, size).keys())
                     split.residence.overwritten()
         return sum(sizes)
 

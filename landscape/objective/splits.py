@@ -40,7 +40,7 @@ class Split:
         self.residence = residence
         self._batch_size = batch_size
         self._device = device
-        self.ledger = Ledger(sample.size, sample.population, device, lanes)
+        self.ledger = Ledger(sample.size, sample.population, device, lanes, sample.split)
 
     def run(self, evaluate: Evaluate, tolerance: float = 0.0, at_most: int | None = None) -> int:
         """Bring the examples before a model and write down what they give; how many were used.

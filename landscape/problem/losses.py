@@ -26,6 +26,7 @@ class PerExample:
 
     A torch.nn criterion's reduction is taken over, batches then being `(inputs, targets)`; accuracy is added for class targets.
     A function `loss(model, batch)` gives a tensor `(n,)`, or a dict of such tensors with the key `loss`; an item may be (sums, weights).
+    Without `per_example` an item may be a scalar, the mean over the batch, or a pair of scalars, the batch's sum and its weight.
     """
 
     def __init__(self, loss: Loss, per_example: bool = True) -> None:
@@ -98,8 +99,13 @@ class PerExample:
                 raise InputError(
                     f"the loss function returned {name} of shape {tuple(part.shape)} for {size} examples, not ({size},); {_FIX}"
                 )
-        if not self.per_example and sums.dim() == 0:
-            return sums * size, torch.full_like(sums, size)
+        if weights is not None and weights.dim() != sums.dim():
+            raise InputError(
+                f"the loss function returned sums of shape {tuple(sums.shape)} and weights of shape {tuple(weights.shape)} as {name}; "
+                "give both by example, or both of the whole batch"
+            )
+        if sums.dim() == 0 and weights is None:  # the mean over a batch
+            return sums.double() * size, torch.full_like(sums, size, dtype=torch.float64)
         return sums, weights
 
     def _criterion(self, criterion: nn.Module, model: nn.Module, batch: Batch) -> Sums:

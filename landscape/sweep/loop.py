@@ -188,7 +188,7 @@ class _Sweep:
         """Record a block that some rank measured."""
         if self._record is None:
             raise RunError("the sweep has not begun")
-        pairs = list(zip(block, results, strict=True))
+        pairs = self._measuring.checked(block, results, self._keys)
         self._record.add((index, measurement) for index, (measurement, _) in pairs if index in self._missing)
         for index, (measurement, exact) in pairs:
             if exact is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from landscape.errors import RunError
+from landscape.errors import RunError, UserCodeError
 from landscape.objective import Measurement, Objective, out_of_memory, peak_bytes
 from landscape.sweep.audit import Audit
 from landscape.sweep.plan import Plan
@@ -53,6 +53,8 @@ class Measuring:
             where = self._where(block)
             if out_of_memory(error):
                 raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
+            if isinstance(error, UserCodeError):
+                raise UserCodeError(f"{where}: {error}") from error
             first = next(iter(str(error).splitlines()), "")
             raise RunError(f"{where}: {type(error).__name__}: {first}") from error
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
@@ -61,6 +63,21 @@ class Measuring:
         self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
         self.slowest = max(self.slowest, *(measurement.seconds for measurement in found))
         return list(zip(found, exact, strict=True))
+
+    def checked(self, block: Sequence[Index], results: Sequence[Result], keys: Sequence[str]) -> list[tuple[Index, Result]]:
+        """The points of a block, measured by whichever rank, with their results.
+
+        Raises:
+            UserCodeError: where a point has other metrics than the run's, `keys`; it names the first.
+        """
+        pairs = list(zip(block, results, strict=True))
+        for index, (measurement, _) in pairs:
+            for key in sorted(measurement.estimates.keys() ^ set(keys)):
+                what = f"lacks {key}" if key in keys else f"has {key} too"
+                raise UserCodeError(
+                    f"{self._where([index])}: the point {what}, other than the origin; does the loss return other metrics on another rank?"
+                )
+        return pairs
 
     def ended(self, wall: float, busy: float, waiting: float, idle: float) -> None:
         """Close the account: where the seconds since the stopwatch was reset went."""
