@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from landscape.objective.norms import calibration_spans, recalibrate
+from landscape.objective.norms import Recalibration, calibration_spans
 from landscape.objective.sample import Sample
 from landscape.problem import Problem
 from landscape.problem.data import Batch, Examples, map_tensors
@@ -46,7 +46,7 @@ def measure_apart(
             batches = (
                 (prepared(calibration.batch(start, stop)), stop - start) for start, stop in calibration_spans(calibration.size)
             )
-            recalibrate(model, batches, lambda net, batch: loss(net, *batch))
+            Recalibration(model)(batches, loss)
         for sample in samples:
             parts: dict[str, tuple[list[float], list[float]]] = {}
             for start in range(0, sample.size, batch_size):

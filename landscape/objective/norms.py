@@ -2,52 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
 import torch
 from torch import nn
 
+from landscape.errors import InputError
 from landscape.problem.data import Batch
 
-__all__ = ["CALIBRATION_BATCH", "CALIBRATION_EXAMPLES", "POLICIES", "calibration_spans", "recalibrate", "running_norms"]
+__all__ = ["POLICIES", "Recalibration", "calibration_spans", "describe_calibration", "running_norms"]
 
 POLICIES = ("moved", "frozen", "recalibrated")
-CALIBRATION_EXAMPLES = 2048
-CALIBRATION_BATCH = 256
+_EXAMPLES = 2048
+_BATCH = 256
 
 
 def running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
-    """The layers of a model that keep running statistics."""
-    return [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats]
+    """The layers of a model that keep running statistics and estimate them in train mode; those that refuse to train are left out."""
+    return [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.modules.batchnorm._NormBase)
+        and layer.track_running_stats
+        and layer.running_mean is not None
+        and layer.running_var is not None
+        and _trains(layer)
+    ]
 
 
 def calibration_spans(size: int) -> list[tuple[int, int]]:
-    """The batches batch norm is recalibrated on, as (start, stop); a last one of a single example has no variance and is left out."""
-    n = min(CALIBRATION_EXAMPLES, size)
-    spans = [(start, min(start + CALIBRATION_BATCH, n)) for start in range(0, n, CALIBRATION_BATCH)]
-    return [(start, stop) for start, stop in spans if stop - start > 1] or spans
+    """The batches batch norm is recalibrated on, as (start, stop); a last one of a single example has no variance and is left out.
+
+    Raises:
+        InputError: when there is but one example.
+    """
+    if size == 1:
+        raise InputError("batch norm cannot be recalibrated on one example, which has no variance; use more, or --bn frozen")
+    n = min(_EXAMPLES, size)
+    spans = [(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
+    return [(start, stop) for start, stop in spans if stop - start > 1]
 
 
-def recalibrate(model: nn.Module, batches: Iterable[Batch], forward: Callable[[nn.Module, Batch], object]) -> None:
-    """Estimate the running statistics anew, as the plain mean over some batches; everything else stays in eval mode."""
-    layers = running_norms(model)
-    with _collecting(layers), torch.no_grad():
-        for k, batch in enumerate(batches, start=1):
-            for layer in layers:
-                layer.momentum = 1 / k  # the mean so far; None would ask the device for k at each layer
-            forward(model, batch)
+def describe_calibration(size: int) -> str:
+    """What batch norm is recalibrated on where there are so many training examples, as files say it.
+
+    >>> describe_calibration(50000)
+    'first 2048 training examples in batches of 256, plain mean'
+    >>> describe_calibration(600)
+    'first 2048 training examples in batches of 256, weighted by examples'
+    """
+    sizes = {stop - start for start, stop in calibration_spans(size)}
+    how = "plain mean" if len(sizes) == 1 else "weighted by examples"  # where batches are of one size, the two are one
+    return f"first {_EXAMPLES} training examples in batches of {_BATCH}, {how}"
 
 
-@contextmanager
-def _collecting(layers: list[nn.modules.batchnorm._NormBase]) -> Iterator[None]:
-    momenta = [layer.momentum for layer in layers]
-    try:
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.train()
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-            layer.eval()
+class Recalibration:
+    """Estimates a model's running statistics anew at each point; only the norms themselves are in train mode meanwhile.
+
+    A layer's running mean and variance become Σ n_k s_k / Σ n_k over its calls, with s_k the mean and the unbiased variance that
+    it found in a call and n_k the examples of the batch: a ragged last batch counts as what it is, and a layer used twice in a
+    forward averages over both uses, as torch does. A layer that no batch reaches has the statistics it had at the beginning.
+
+    Args:
+        model: a private copy in eval mode, which it is in again after each call.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._averages = [_Average(layer) for layer in running_norms(model)]
+
+    @torch.no_grad()
+    def __call__(self, batches: Iterable[tuple[Batch, int]], forward: Callable[[nn.Module, Batch, int], object]) -> None:
+        """Calibrate on some batches, given with the number of examples in each."""
+        with ExitStack() as opened:
+            for average in self._averages:
+                opened.enter_context(average)
+            for batch, size in batches:
+                for average in self._averages:
+                    average.begin(size)
+                forward(self._model, batch, size)
+
+
+class _Average:
+    """The running statistics of one norm as an average, by a momentum that is set before each call.
+
+    The momentum n_k / Σ_{j ≤ k} n_j makes torch's own update the mean so far; with 1 the first call replaces what was there.
+    A layer whose module is never called may still be used, by a function that takes its statistics and momentum: it counts as
+    called once in every batch, until a call shows otherwise.
+    """
+
+    def __init__(self, layer: nn.modules.batchnorm._NormBase) -> None:
+        mean, variance = layer.running_mean, layer.running_var
+        if mean is None or variance is None:
+            raise ValueError("this layer keeps no running statistics")
+        self._layer, self._mean, self._variance, self._momentum = layer, mean, variance, layer.momentum
+        self._own = mean.clone(), variance.clone()
+
+    def __enter__(self) -> None:
+        self._size = self._in_batches = self._in_calls = 0  # examples
+        self._layer.reset_running_stats()
+        self._layer.training = True  # not layer.train(), which would put what lies within the layer into train mode too
+        self._hook = self._layer.register_forward_pre_hook(self._call)
+
+    def begin(self, size: int) -> None:
+        """A batch of so many examples comes."""
+        self._size = size
+        self._in_batches += size
+        if not self._in_calls:
+            self._layer.momentum = size / self._in_batches
+
+    def _call(self, layer: nn.Module, inputs: object) -> None:
+        self._in_calls += self._size
+        self._layer.momentum = self._size / self._in_calls
+
+    def __exit__(self, *error: object) -> None:
+        self._hook.remove()
+        self._layer.momentum, self._layer.training = self._momentum, False
+        if not self._in_calls and not self._mean.any() and bool((self._variance == 1).all()):  # as reset: nothing came here
+            self._mean.copy_(self._own[0])
+            self._variance.copy_(self._own[1])
+
+
+def _trains(layer: nn.Module) -> bool:
+    """Whether a layer goes into train mode when told to; some are made to stay out of it for good."""
+    before = {part: part.training for part in layer.modules()}
+    layer.train()
+    trains = layer.training
+    for part, training in before.items():
+        part.training = training
+    return trains

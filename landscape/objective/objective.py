@@ -16,7 +16,7 @@ from landscape.objective.batched import Batched
 from landscape.objective.engine import Engine
 from landscape.objective.folding import fold
 from landscape.objective.mover import Mover
-from landscape.objective.norms import calibration_spans, recalibrate
+from landscape.objective.norms import Recalibration, calibration_spans
 from landscape.objective.private import computing, has_images, install_forward, largest_activation, private_copy
 from landscape.objective.residence import Form, Residence, Resident, place
 from landscape.objective.sample import Sample
@@ -90,7 +90,7 @@ class Objective:
         if calibration is not None and engine.bn == "recalibrated":
             self._calibration_spans = calibration_spans(calibration.size)
             first = np.arange(self._calibration_spans[-1][1])
-            self._calibration = Resident(calibration.select(first), self._form)
+            self._calibration, self._recalibration = Resident(calibration.select(first), self._form), Recalibration(self._model)
 
     def __call__(self, coordinates: Sequence[float]) -> Measurement:
         """The metrics at some coordinates, `(n_directions,)`."""
@@ -188,8 +188,9 @@ class Objective:
         return [Measurement(found, seconds) for found in estimates[: len(places)]]
 
     def _recalibrate(self, examples: Resident) -> None:
-        sized = zip(examples.batches(self._calibration_spans), self._calibration_spans, strict=True)
-        recalibrate(self._model, sized, lambda model, one: self._loss(model, one[0], one[1][1] - one[1][0]))
+        sizes = (stop - start for start, stop in self._calibration_spans)
+        sized = zip(examples.batches(self._calibration_spans), sizes, strict=True)
+        self._recalibration(sized, self._loss)
         if examples.overwritten():
             self._recalibrate(examples)
 

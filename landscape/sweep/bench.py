@@ -113,7 +113,12 @@ def _examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | No
     samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
     if plan.bn != "recalibrated":
         return samples, None
-    return samples, plan.problem.examples("train" if "train" in plan.problem.splits else splits[0])
+    if "train" not in plan.problem.splits:
+        raise InputError(
+            f'--bn recalibrated estimates on training examples, and there is no data split "train" (but {", ".join(plan.problem.splits)}); '
+            "name it so, or use another --bn"
+        )
+    return samples, plan.problem.examples("train")
 
 
 def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -> None:

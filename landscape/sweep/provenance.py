@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from landscape.objective import CALIBRATION_BATCH, CALIBRATION_EXAMPLES, Engine
+from landscape.objective import Engine, describe_calibration
 from landscape.sweep.plan import Plan
 from landscape.weights import digest
 
@@ -55,9 +55,7 @@ def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
         **plan.attributes,
     }
     if plan.bn == "recalibrated":
-        attributes["bn_calibration"] = (
-            f"first {CALIBRATION_EXAMPLES} training examples in batches of {CALIBRATION_BATCH}, plain mean"
-        )
+        attributes["bn_calibration"] = describe_calibration(plan.problem.examples("train").size)
     return attributes
 
 

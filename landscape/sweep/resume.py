@@ -13,7 +13,7 @@ from landscape.surface import Axis, Metric, Surface
 
 __all__ = ["blank", "check_same", "differing", "merge", "pending", "positions"]
 
-_ATTRIBUTES = ("weights_sha256", "ignore", "only", "filters", "bn", "precision", "tolerance")
+_ATTRIBUTES = ("weights_sha256", "ignore", "only", "filters", "bn", "bn_calibration", "precision", "tolerance")
 _RUN = ("package_version", "package_commit", "torch", "device", "threads", "engine", "batch_size", "n_ranks")
 _SAME_COORDINATE = 1e-12  # relative to the axis's extent
 

@@ -205,6 +205,33 @@ def test_each_difference_is_refused_by_name(finished: Path, name: str) -> None:
     assert digest(finished) == before
 
 
+def test_statistics_that_were_averaged_otherwise_are_refused(tmp_path: Path) -> None:
+    """Version 0.1.0 weighed a ragged last batch as much as a whole one, which is the same where batches are of one size."""
+    old, path = "first 2048 training examples in batches of 256, plain mean", tmp_path / "s.h5"
+    for n_examples, same in ((64, True), (258, False)):
+        random_plane(path, classified(n_examples), bn="recalibrated", time_limit=0, overwrite=True)
+        with h5py.File(path, "r+") as file:
+            assert (file.attrs["bn_calibration"] == old) == same
+            file.attrs["bn_calibration"] = old
+        if same:
+            assert random_plane(path, classified(n_examples), bn="recalibrated").complete
+            continue
+        with pytest.raises(InputError, match=r"another bn_calibration .*plain mean.*weighted by examples"):
+            random_plane(path, classified(n_examples), bn="recalibrated")
+
+
+@pytest.mark.parametrize(
+    ("splits", "words"), [({"train": 1, "test": 9}, "on one example"), ({"valid": 9, "test": 9}, '"train".*valid')]
+)
+def test_what_cannot_be_recalibrated_on_is_refused(splits: dict[str, int], words: str) -> None:
+    inputs, targets = classified(64).data["train"]
+    problem = Problem(seeded(Images), nn.CrossEntropyLoss(), {name: (inputs[:n], targets[:n]) for name, n in splits.items()})
+    with pytest.raises(InputError, match=words) as raised:
+        random_plane(None, problem, split="test", bn="recalibrated")
+    assert "--bn" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_another_kind_is_refused(finished: Path) -> None:
     with pytest.raises(InputError, match=r"another kind \(surface, now line\)"):
         landscape.line(classified(), x=(-1, 1, 2), to=finished, **QUIET)
