@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import pickle
 import warnings
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, MissingFileError
-from landscape.weights import Weights, read, strip_prefix, unwrap
+from landscape.weights import Weights, copied, read, strip_prefix, unwrap
 
 __all__ = ["Checkpoint", "name_of", "names_of", "weights_of"]
 
@@ -109,7 +108,7 @@ def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Tensor]:
 
 
 def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
-    private = copy.deepcopy(unwrap(module))
+    private = copied(module)
     expected = private.state_dict()
     model = type(private).__name__
     own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "InputError",
@@ -14,7 +15,9 @@ __all__ = [
     "SelfCheckError",
     "SelfCheckWarning",
     "UserCodeError",
+    "in_a_line",
     "nearest",
+    "users_code",
 ]
 
 
@@ -65,6 +68,43 @@ class RankError(RunError):
 
 
 _MOST_LISTED = 20
+_LONGEST = 240  # letters of an error that are shown
+
+
+@contextmanager
+def users_code(what: str) -> Iterator[None]:
+    """Around every call into the user's own code, which may raise anything, `SystemExit` and `BrokenPipeError` included.
+
+    Ctrl-C passes, and so do our own errors. A lack of memory is told apart by the cause, see `out_of_memory`.
+
+    Args:
+        what: runs in here, to stand before "raised": "the model or loss".
+
+    Raises:
+        UserCodeError: in one line, the user's error being its `__cause__`.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, LandscapeError):
+        raise
+    except BaseException as error:
+        raise UserCodeError(f"{what} raised {in_a_line(error)}") from error
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error in one short line: its kind and the first line of what it says; one of ours by its own words.
+
+    >>> in_a_line(KeyError("no such thing")), in_a_line(ValueError("first\\nand more")), in_a_line(RunError("failed"))
+    ("KeyError: 'no such thing'", 'ValueError: first', 'failed')
+    """
+    try:
+        lines = str(error).strip().splitlines()
+    except BaseException:  # the user's own error may raise anything here too
+        lines = ["its message cannot be shown"]
+    if isinstance(error, LandscapeError | KeyboardInterrupt):
+        return " ".join(lines) or ("interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
+    line = ": ".join([type(error).__name__, *lines[:1]])
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

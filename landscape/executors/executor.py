@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from landscape.errors import LandscapeError
+from landscape.errors import in_a_line
 
-__all__ = ["Executor", "Serial", "Share", "Task", "in_a_line", "usable_cores"]
+__all__ = ["Executor", "Serial", "Share", "Task", "usable_cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -159,13 +158,6 @@ class Serial(Executor):
         """See `Executor.leave`."""
         print(f"landscape: {in_a_line(error)}", file=sys.stderr, flush=True)
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-
-
-def in_a_line(error: BaseException) -> str:
-    """An error in one line, by its own words where it is one of ours."""
-    if isinstance(error, LandscapeError | KeyboardInterrupt):
-        return str(error) or "interrupted"
-    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def usable_cores() -> frozenset[int]:

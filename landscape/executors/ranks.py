@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from landscape.errors import InputError, RunError
+from landscape.errors import InputError, RunError, in_a_line
 from landscape.executors.desk import Desk, Report
-from landscape.executors.executor import Executor, Share, Task, in_a_line, usable_cores
+from landscape.executors.executor import Executor, Share, Task, usable_cores
 from landscape.executors.trouble import Trouble, attempt, packed, trace_for_people, trace_of
 
 __all__ = ["Ranks"]

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from landscape.errors import InputError, LandscapeError, MissingFileError, RankError
-from landscape.executors.executor import in_a_line
+from landscape.errors import InputError, LandscapeError, MissingFileError, RankError, in_a_line
 
 __all__ = ["Trouble", "attempt", "packed", "trace_for_people", "trace_of"]
 

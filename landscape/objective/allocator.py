@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from landscape.errors import UserCodeError, in_a_line
+
 __all__ = ["free_bytes", "keep_memory", "out_of_memory", "peak_bytes"]
 
 # mallopt's numbers for M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, and what they are set to
@@ -58,7 +60,9 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in torch's CPU allocator."""
+    """Whether an error, or its cause in the user's code, says that memory ran out, on a GPU or in torch's CPU allocator."""
+    if isinstance(error, UserCodeError) and error.__cause__ is not None:
+        return out_of_memory(error.__cause__)
     return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
+        isinstance(error, RuntimeError) and "allocate" in in_a_line(error) and "memory" in in_a_line(error)
     )

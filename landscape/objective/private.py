@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError
 from landscape.objective.engine import Engine
 from landscape.objective.stopwatch import Stopwatch
 from landscape.problem.data import Batch, map_tensors
 from landscape.problem.losses import PerExample
-from landscape.weights import unwrap
+from landscape.weights import copied
 
 __all__ = ["computing", "has_images", "install_forward", "largest_activation", "private_copy", "trains_otherwise"]
 
@@ -26,11 +24,7 @@ def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
     Raises:
         InputError: when the model cannot be copied.
     """
-    try:
-        private = copy.deepcopy(unwrap(model))
-    except Exception as error:
-        raise InputError(f"the model cannot be copied ({type(error).__name__}: {error}); let copy.deepcopy(model) work") from error
-    return private.to(device=engine.device, dtype=engine.dtype).eval().requires_grad_(False)
+    return copied(model).to(device=engine.device, dtype=engine.dtype).eval().requires_grad_(False)
 
 
 def has_images(model: nn.Module) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
-from landscape.errors import InputError
+from landscape.errors import InputError, UserCodeError, in_a_line, users_code
 from landscape.weights import digest
 
 __all__ = ["Batch", "Examples", "map_tensors"]
@@ -37,15 +37,11 @@ class Examples:
 
         Raises:
             InputError: when it is empty, of another kind, or when its parts count different numbers of examples.
+            UserCodeError: when the user's own data set raises something.
         """
-        try:
-            with torch.random.fork_rng(devices=[]):  # a DataLoader draws from the global generator, which is the user's
-                tensors = _read(split, source)
-        except InputError:
-            raise
-        except Exception as error:  # the user's own dataset may raise anything
-            first = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
-            raise InputError(f'the data split "{split}" cannot be read: {first}') from error
+        reading = users_code(f'reading the data split "{split}"')
+        with torch.random.fork_rng(devices=[]), reading:  # a DataLoader draws from the global generator, which is the user's
+            tensors = _read(split, source)
         sizes = {len(tensor) if tensor.dim() else 0 for tensor in _flatten(tensors).values()}
         if not sizes or sizes == {0}:
             raise InputError(f'the data split "{split}" is empty; give it at least one example')
@@ -99,12 +95,14 @@ def _read(split: str, source: Any) -> Batch:
     if isinstance(source, Tensor | np.ndarray | Mapping) or _is_tuple_of_tensors(source):
         return _tensors(split, source)
     if isinstance(source, Dataset) and hasattr(source, "__len__") and not isinstance(source, DataLoader):
-        source = _chunks(source)
+        source = _chunks(split, source)
     if not isinstance(source, Iterable) or isinstance(source, str):
         raise InputError(
             f'the data split "{split}" is a {type(source).__name__}; give tensors, a tuple or dict of tensors, a Dataset, or an iterable of batches'
         )
     batches = [_tensors(split, batch) for batch in source]
+    if isinstance(source, DataLoader):
+        _check_whole(split, source, len(batches))
     if not batches:
         raise InputError(f'the data split "{split}" is empty; give it at least one example')
     return _join(split, batches)
@@ -114,10 +112,29 @@ def _is_tuple_of_tensors(source: Any) -> bool:
     return isinstance(source, tuple) and all(isinstance(part, Tensor | np.ndarray | Mapping | tuple) for part in source)
 
 
-def _chunks(dataset: Dataset[Any]) -> Iterable[Batch]:
+def _chunks(split: str, dataset: Dataset[Any]) -> list[Batch]:
     n = len(dataset)  # type: ignore[arg-type]  # checked by the caller
-    for start in range(0, n, 1024):
-        yield default_collate([dataset[i] for i in range(start, min(start + 1024, n))])
+    spans = [range(start, min(start + 1024, n)) for start in range(0, n, 1024)]
+    return [_collated(split, [dataset[i] for i in span]) for span in spans]
+
+
+def _collated(split: str, items: list[Any]) -> Batch:
+    try:
+        return default_collate(items)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f'the examples of data split "{split}" make no batch ({in_a_line(error)}); give a DataLoader with its own collate_fn'
+        ) from error
+
+
+def _check_whole(split: str, loader: DataLoader[Any], n_batches: int) -> None:
+    """A StopIteration out of a data set or collate function ends a loop over a DataLoader without a word.
+
+    Raises:
+        UserCodeError: when batches are missing.
+    """
+    if not isinstance(loader.dataset, IterableDataset) and n_batches < len(loader):
+        raise UserCodeError(f'reading the data split "{split}" raised StopIteration after {n_batches} of {len(loader)} batches')
 
 
 def _tensors(split: str, batch: Any) -> Batch:

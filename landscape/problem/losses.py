@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError
+from landscape.errors import InputError, users_code
 from landscape.problem.data import Batch
 
 __all__ = ["Loss", "PerExample", "Sums", "apply"]
@@ -18,6 +18,7 @@ Loss = nn.Module | Callable[[nn.Module, Batch], Any]
 Sums = dict[str, tuple[Tensor, Tensor | None]]  # metric -> per example (sums, weights), each `(n,)`; weights None: 1 each
 
 _IN_NATS = (nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.KLDivLoss, nn.PoissonNLLLoss)
+_USERS = "the model or loss"
 _FIX = "return one loss per example, for instance with reduction='none', or say Problem(..., per_example=False)"
 
 
@@ -34,7 +35,8 @@ class PerExample:
         self._all_count = False  # whether every class target counts: known once the examples are
         self.criterion: nn.Module | None = None
         if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-            self.criterion = copy.deepcopy(loss)
+            with users_code("copying the loss"):
+                self.criterion = copy.deepcopy(loss)
             self.reduction = str(loss.reduction)
             setattr(self.criterion, "reduction", "none")  # noqa: B010  # nn.Module's stubs know only tensors and modules
         elif callable(loss):
@@ -53,7 +55,8 @@ class PerExample:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PerExample:
         """A private copy whose own tensors (class weights and the like) are on the device and of the type computed in."""
-        moved = copy.deepcopy(self)
+        with users_code("copying the loss"):
+            moved = copy.deepcopy(self)
         if moved.criterion is not None:
             moved.criterion.to(device=device, dtype=dtype)
         elif isinstance(moved.function, nn.Module):
@@ -75,7 +78,8 @@ class PerExample:
         """
         if self.criterion is not None:
             return self._criterion(self.criterion, model, batch)
-        result = self.function(model, batch)
+        with users_code(_USERS):
+            result = self.function(model, batch)
         metrics = result if isinstance(result, Mapping) else {"loss": result}
         if "loss" not in metrics:
             raise InputError(f'the loss function returned a dict without the key "loss", only {sorted(map(str, metrics))}')
@@ -86,11 +90,10 @@ class PerExample:
 
     def _item(self, name: str, value: Any, size: int) -> tuple[Tensor, Tensor | None]:
         sums, weights = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
-        for part in (sums, weights):
-            if part is None:
-                continue
+        for part in (sums,) if weights is None else (sums, weights):
             if not isinstance(part, Tensor):
-                raise InputError(f"the loss function returned a {type(part).__name__} as {name}, not a tensor; {_FIX}")
+                kind = "None" if part is None else f"a {type(part).__name__}"
+                raise InputError(f"the loss function returned {kind} as {name}, not a tensor; {_FIX}")
             if part.dim() == 0 and not self.per_example:
                 continue
             if part.dim() == 0:
@@ -110,8 +113,9 @@ class PerExample:
 
     def _criterion(self, criterion: nn.Module, model: nn.Module, batch: Batch) -> Sums:
         inputs, targets = _pair(batch)
-        outputs = apply(model, inputs)
-        losses = criterion(outputs, targets)
+        with users_code(_USERS):
+            outputs = apply(model, inputs)
+            losses = criterion(outputs, targets)
         if not isinstance(losses, Tensor) or losses.dim() == 0:
             raise InputError(
                 f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)"

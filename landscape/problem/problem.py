@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from landscape.errors import InputError, LandscapeError, nearest
+from landscape.errors import InputError, LandscapeError, UserCodeError, in_a_line, nearest, users_code
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.problem.losses import Loss, PerExample, apply
+from landscape.weights import copied
 
 __all__ = ["Problem", "resolve"]
 
@@ -94,13 +95,15 @@ class Problem:
             return
         kept = targets[targets != criterion.ignore_index]
         try:
-            n_classes = _output_width(self.model, examples.batch(0, 1)[0])
-        except InputError:
-            raise
-        except Exception as error:
+            with users_code("the model"):
+                n_classes = _output_width(self.model, examples.batch(0, 1)[0])
+        except UserCodeError as error:
+            if not isinstance(error.__cause__, RuntimeError | TypeError | ValueError | IndexError):
+                raise
             raise InputError(
-                f'the model {type(self.model).__name__} does not take the first example of data split "{examples.split}": {_first_line(error)}'
-            ) from error
+                f'the model {type(self.model).__name__} does not take the first example of data split "{examples.split}": '
+                f"{in_a_line(error.__cause__)}"
+            ) from error.__cause__
         wrong = kept[(kept < 0) | (kept >= n_classes)]
         if wrong.numel():
             raise InputError(
@@ -121,18 +124,13 @@ def _checked_filters(filters: Mapping[str, int | Sequence[int]]) -> dict[str, tu
 
 def _output_width(model: nn.Module, inputs: Batch) -> int:
     """The size of axis 1 of the model's output for one example: how many classes it tells apart."""
-    private = copy.deepcopy(model).eval()
+    private = copied(model).eval()
     place = next(private.parameters(), torch.zeros(()))
     with torch.no_grad():
         outputs = apply(
             private, map_tensors(lambda t: t.to(place.device, place.dtype if t.is_floating_point() else t.dtype, copy=True), inputs)
         )
     return int(outputs.shape[1])
-
-
-def _first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
-    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
 
 
 def resolve(text: str) -> Problem:
@@ -148,29 +146,40 @@ def resolve(text: str) -> Problem:
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise InputError(
-                f'no module "{module_name}" here or among the installed packages; run from its folder or set PYTHONPATH'
-            ) from error
-        raise InputError(f'importing "{module_name}" failed: {error}') from error
-    except (Exception, SystemExit) as error:  # a script without a main guard may well leave
-        raise InputError(f'importing "{module_name}" failed: {_first_line(error)}') from error
-    factory = getattr(module, attribute, None)
+    module = _asked(f'importing "{module_name}"', lambda: _imported(module_name))
+    factory = _asked(f'"{text}"', lambda: getattr(module, attribute, None))
     if factory is None:
         public = [name for name, item in vars(module).items() if name[0] != "_" and getattr(item, "__module__", "") == module_name]
         raise InputError(f'"{module_name}" has no "{attribute}": {nearest(attribute, public)}')
     if not callable(factory):
         raise InputError(f'"{text}" is a {type(factory).__name__}, not a function that returns a landscape.Problem')
-    try:
-        problem = factory()
-    except LandscapeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(f'"{text}" failed: {_first_line(error)}') from error
+    problem = _asked(f'"{text}"', factory)
     if not isinstance(problem, Problem):
         raise InputError(f'"{text}" returned a {type(problem).__name__}, not a landscape.Problem')
     problem.name = text
     return problem
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise InputError(
+                f'no module "{name}" here or among the installed packages; run from its folder or set PYTHONPATH'
+            ) from error
+        raise
+
+
+def _asked(what: str, ask: Callable[[], Any]) -> Any:
+    """What the user's module or factory gives; nothing was measured yet, so that all it raises counts as wrong input.
+
+    Raises:
+        InputError: whatever it raised: a script without a main guard may well leave.
+    """
+    try:
+        return ask()
+    except (KeyboardInterrupt, LandscapeError):
+        raise
+    except BaseException as error:
+        raise InputError(f"{what} failed: {in_a_line(error)}") from error

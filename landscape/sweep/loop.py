@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from landscape.ending import rescued_by
-from landscape.errors import InputError, RunError
+from landscape.errors import InputError, LandscapeError, RunError
 from landscape.executors import Executor, Task, launched
 from landscape.objective import trains_otherwise
 from landscape.progress import Progress, duration
@@ -235,9 +235,7 @@ class _Sweep:
 
     def _saved(self, error: BaseException) -> BaseException:
         """The error that ends the run, with a word about what the file holds; other ranks than the root have none."""
-        if self._record is None:
-            return error
-        return self._with_a_word(error, self._close([]))
+        return error if self._record is None else self._with_a_word(error, self._close([]))
 
     def _rescued(self, error: BaseException) -> BaseException:
         """The same, called from another thread while the main one is deep inside a point."""
@@ -252,10 +250,11 @@ class _Sweep:
         self._executor.leave(self._rescued(KeyboardInterrupt()))
 
     def _with_a_word(self, error: BaseException, surface: Surface) -> BaseException:
+        word = self._so_far(surface)
         if isinstance(error, KeyboardInterrupt):
-            return KeyboardInterrupt(f"interrupted: {self._so_far(surface)}")
-        again = not isinstance(error, AuditError)  # that run would end the same way
-        self._progress.note(f"interrupted: {self._so_far(surface)}" if again else f"stopped: {self._n_done(surface)} measured")
+            return KeyboardInterrupt(f"interrupted: {word}")
+        if isinstance(error, LandscapeError):
+            error.args = (f"{error}; {self._n_done(surface)} measured" if isinstance(error, AuditError) else f"{error}; {word}",)
         return error
 
     def _so_far(self, surface: Surface) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from landscape.errors import RunError, UserCodeError
+from landscape.errors import RunError, UserCodeError, in_a_line
 from landscape.objective import Measurement, Objective, out_of_memory, peak_bytes
 from landscape.sweep.audit import Audit
 from landscape.sweep.plan import Plan
@@ -41,7 +41,7 @@ class Measuring:
         """The points of a block, those of the audit in fp32 as well.
 
         Raises:
-            RunError: when one cannot be measured; it says where.
+            RunError: when one cannot be measured, as the user's code raised something or otherwise; it says where.
         """
         places = [self._plan.place(index) for index in block]
         try:
@@ -53,10 +53,8 @@ class Measuring:
             where = self._where(block)
             if out_of_memory(error):
                 raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
-            if isinstance(error, UserCodeError):
-                raise UserCodeError(f"{where}: {error}") from error
-            first = next(iter(str(error).splitlines()), "")
-            raise RunError(f"{where}: {type(error).__name__}: {first}") from error
+            kind = UserCodeError if isinstance(error, UserCodeError) else RunError
+            raise kind(f"{where}: {in_a_line(error)}") from error.__cause__ or error
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
         self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
         self.work.n_points += len(block)

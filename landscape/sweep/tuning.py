@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.errors import InputError
+from landscape.errors import InputError, UserCodeError, in_a_line
 from landscape.objective import Engine, Objective, Sample, agree, calibrate, out_of_memory
 from landscape.progress import Progress, duration
 from landscape.surface import Surface
@@ -108,8 +108,8 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
             return objective.engine, 0.0
         if engine.mode == "eager" or isinstance(error, InputError):
             raise
-        first = next(iter(str(error).strip().splitlines()), "")
-        progress.note(f"the model cannot be {engine.mode} ({type(error).__name__}: {first[:100]}); computing eagerly")
+        cause = error.__cause__ if isinstance(error, UserCodeError) and error.__cause__ is not None else error
+        progress.note(f"the model cannot be {engine.mode} ({in_a_line(cause)[:120]}); computing eagerly")
         return _tried(plan, samples, replace(engine, mode="eager"), progress)
     return objective.engine, seconds
 

@@ -128,6 +128,18 @@ def number_loss() -> Problem:
     return _with_loss(lambda model, batch: 0.5)
 
 
+def no_loss() -> Problem:
+    return _with_loss(lambda model, batch: None)
+
+
+def no_metric() -> Problem:
+    return _with_loss(lambda model, batch: {"loss": model(batch[0])[:, 0], "top5": None})
+
+
+def no_sums() -> Problem:
+    return _with_loss(lambda model, batch: (None, model(batch[0])[:, 0]))
+
+
 def raising_loss() -> Problem:
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         raise ZeroDivisionError("in the loss\nand more")

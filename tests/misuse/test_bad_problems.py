@@ -99,11 +99,13 @@ def test_bad_training(refuse, words, says):
         ("labels_negative", ["label -1", "3 classes", "ignore_index"]),
         ("ragged", ['"train"', "5, 96", "axis 0"]),
         ("wrong_inputs", ['"train"', "Net", "mat1"]),
-        ("unreadable_data", ['"train"', "OSError", "the archive is gone"]),
         ("scalar_loss", ["scalar", "reduction='none'", "per_example=False"]),
         ("wrong_shape_loss", ["(2, 3)", "2 examples", "reduction='none'"]),
         ("nameless_loss", ['"loss"', "los"]),
         ("number_loss", ["float", "tensor"]),
+        ("no_loss", ["returned None as loss", "reduction='none'"]),
+        ("no_metric", ["returned None as top5"]),
+        ("no_sums", ["returned None as loss"]),
         ("all_zero", ["zero"]),
     ],
 )
@@ -116,6 +118,10 @@ def test_bad_data_or_loss(here, refuse, command, problem, says):
         torch.save(small_problems.all_zero().model.state_dict(), "zero.pt")
         checkpoint = "zero.pt"
     refuse(f"{command} small_problems:{problem} {checkpoint} -o out.h5", *says)
+
+
+def test_data_that_cannot_be_read_are_a_failed_run(refuse):
+    refuse(f"line small_problems:unreadable_data a.pt {SHORT}", '"train"', "OSError", "the archive is gone", code=1)
 
 
 def test_labels_are_found_before_the_data_are_computed_on(refuse):
@@ -137,8 +143,7 @@ def test_point_that_raises_says_where_and_keeps_the_rest(run, here):
     outcome = run("line small_problems:fails_away_from_origin a.pt --x 0:1:3 -o out.h5")
     assert outcome.code == 1
     last = outcome.err.splitlines()[-1]
-    assert "x = 1" in last
-    assert "ArithmeticError: too far out" in last
+    assert "x = 1: the model or loss raised ArithmeticError: too far out; " in last
     assert "Traceback" not in outcome.err
     shown = run("show out.h5 --json")
     assert shown.code == 0
