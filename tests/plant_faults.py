@@ -132,6 +132,10 @@ FAULTS = (
     Fault("a split's examples from a file whose values were not taken", "sweep/merging.py", "new_of[metric.split] |= taken", "new_of[metric.split] |= True", "tests/sweep/test_parts.py::test_each_split_keeps_its_examples_and_errors"),
     Fault("data of later parts are not compared", "sweep/merging.py", "self._data_from.keys() - self._first.data.keys()", "()", "tests/sweep/test_parts.py::test_data_that_only_later_files_hold_have_to_agree_too"),
     Fault("a merge keeps the runs of one part", "sweep/merging.py", "        self._runs += ", "        _ = ", "tests/sweep/test_parts.py::test_a_part_of_another_machine_is_told_of"),
+    Fault("what is no Exception passes from the user's code", "errors.py", "    except BaseException as error:\n        raise UserCodeError", "    except Exception as error:\n        raise UserCodeError", "tests/misuse/test_users_code.py"),
+    Fault("the user's lack of memory is not seen", "objective/allocator.py", "if isinstance(error, UserCodeError) and error.__cause__ is not None:", "if False:", "tests/misuse/test_users_code.py"),
+    Fault("a loader that ends early counts as whole", "problem/data.py", "n_batches < len(loader)", "False", "tests/misuse/test_users_code.py"),
+    Fault("a loss of None is a loss", "problem/losses.py", "for part in (sums,) if weights is None else (sums, weights):", "for part in [part for part in (sums, weights) if part is not None]:", "tests/misuse/test_bad_problems.py"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ class Measuring:
             if out_of_memory(error):
                 raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
             kind = UserCodeError if isinstance(error, UserCodeError) else RunError
-            raise kind(f"{where}: {in_a_line(error)}") from error.__cause__ or error
+            raise kind(f"{where}: {in_a_line(error)}") from (error.__cause__ if kind is UserCodeError else None) or error
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
         self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
         self.work.n_points += len(block)

@@ -134,7 +134,9 @@ def test_a_module_that_cannot_be_imported_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "needs_more.py").write_text("import a_library_nobody_has\n")
     (tmp_path / "does_not_parse.py").write_text("def make(:\n")
-    with pytest.raises(InputError, match="importing \"needs_more\" failed: ModuleNotFoundError: No module named 'a_library_nobody_has'"):
+    with pytest.raises(
+        InputError, match="importing \"needs_more\" failed: ModuleNotFoundError: No module named 'a_library_nobody_has'"
+    ):
         resolve("needs_more:make")
     with pytest.raises(InputError, match='importing "does_not_parse" failed: SyntaxError'):
         resolve("does_not_parse:make")

@@ -93,7 +93,7 @@ def test_an_exception_keeps_what_was_measured_and_says_where(tmp_path: Path) -> 
         return a + b
 
     problem, follow = coordinates(fragile)
-    with pytest.raises(RunError, match="at x = 2, y = 1: ValueError: no such luck"):
+    with pytest.raises(RunError, match="at x = 2, y = 1: the model or loss raised ValueError: no such luck; 3 of 6 points are in "):
         plane(problem, tmp_path / "s.h5")
     assert not landscape.read(tmp_path / "s.h5").done["train_loss"][2, 1]
     follow.function = lambda a, b: a + b
