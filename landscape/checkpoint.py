@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, MissingFileError
-from landscape.weights import Weights, copied, read, strip_prefix, unwrap
+from landscape.modules import copy_module
+from landscape.weights import Weights, read, strip_prefix, unwrap
 
 __all__ = ["Checkpoint", "name_of", "names_of", "weights_of"]
 
@@ -108,7 +109,7 @@ def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Tensor]:
 
 
 def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
-    private = copied(module)
+    private = copy_module(module)
     expected = private.state_dict()
     model = type(private).__name__
     own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do

@@ -40,6 +40,10 @@ def describe(surface: Surface) -> str:
         for name in ("bn", "ignore", "only", "filters", "precision")
         if surface.attributes.get(name)
     ]
+    if surface.attributes.get("effective"):
+        lines.append(f"  effective   what moves is the weight a layer computes with: {surface.attributes['effective']}")
+    if surface.attributes.get("leaves_constraint"):
+        lines.append(f"  constraint  holds at the origin alone for {surface.attributes['leaves_constraint']}")
     if surface.attributes.get("filters_by_default"):
         lines.append(
             f"  filters     along the first axis, which is a guess: {surface.attributes['filters_by_default']}; Problem(filters=...) says"

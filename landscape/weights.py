@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
@@ -10,13 +9,10 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError, in_a_line, users_code
-
 __all__ = [
     "Weights",
     "add",
     "buffer_names",
-    "copied",
     "difference",
     "digest",
     "dot",
@@ -42,19 +38,6 @@ def unwrap(module: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return module
         module = inner
-
-
-def copied(module: nn.Module) -> nn.Module:
-    """A deep copy of the user's own module.
-
-    Raises:
-        InputError: when it cannot be copied.
-    """
-    with users_code("copying the model"):
-        try:
-            return copy.deepcopy(unwrap(module))
-        except Exception as error:
-            raise InputError(f"the model cannot be copied ({in_a_line(error)}); let copy.deepcopy(model) work") from error
 
 
 def strip_prefix(name: str) -> str:

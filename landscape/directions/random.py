@@ -37,11 +37,21 @@ def random_direction(
     seed: int = 0,
     axis: str = "x",
     normalize: str = "filter",
+    pruned: Mapping[str, Tensor] | None = None,
 ) -> Direction:
     """A Gaussian direction over the parameters named, normalized (Li et al. 2018, sec. 4).
 
     With the default `filter`, each filter of the direction gets the length of the weights' own filter:
     δ_ij ← δ_ij / ‖δ_ij‖ · ‖θ_ij‖.
+
+    Args:
+        weights: θ*, by name.
+        model_roles: what each parameter is.
+        names: the parameters that move.
+        seed: of the draw.
+        axis: "x" or "y", which are drawn independently of each other.
+        normalize: one of `NORMALIZATIONS`.
+        pruned: entries that stay where they are, by name: zero in the direction, before it is normalized.
 
     Raises:
         InputError: for an unknown normalization, or when the direction is zero altogether.
@@ -50,6 +60,9 @@ def random_direction(
         raise InputError(f'unknown normalization "{normalize}": {nearest(normalize, NORMALIZATIONS)}')
     names = list(names)
     raw = {name: normals(seed, axis, strip_prefix(name), weights[name].shape) for name in names}
+    for name, held in (pruned or {}).items():
+        if name in raw:
+            raw[name] = raw[name].masked_fill(held.cpu(), 0.0)
     scale = _scale_of(normalize, raw, {name: weights[name] for name in names})
     parameters = {
         name: scale(name, model_roles[name]).to(torch.promote_types(weights[name].dtype, torch.float32)) for name in names
@@ -69,35 +82,50 @@ def _scale_of(normalize: str, raw: Weights, weights: Weights) -> Callable[[str, 
             return delta * theta
         if normalize in ("model", "none"):
             return delta * whole
-        by_layer = normalize.endswith("layer")
-        rows = delta.reshape(1, -1) if by_layer else role.filters(delta)
+        rows = _blocks(delta, normalize, role)
         lengths = rows.norm(dim=1, keepdim=True)
         target: Tensor | float = 1.0
         if not normalize.startswith("unit"):
-            target = (theta.reshape(1, -1) if by_layer else role.filters(theta)).norm(dim=1, keepdim=True)
+            target = _blocks(theta, normalize, role).norm(dim=1, keepdim=True)
         rows = torch.where(lengths > 0, rows * (target / lengths), torch.zeros_like(rows))
-        return rows.reshape(delta.shape) if by_layer else role.unfilter(rows, delta.shape)
+        return rows.reshape(delta.shape) if normalize.endswith("layer") else role.unfilter(rows, delta.shape)
 
     return scaled
 
 
-def cosine_spread(weights: Mapping[str, Tensor], model_roles: Mapping[str, Role], names: Sequence[str], normalize: str) -> float:
+def cosine_spread(
+    weights: Mapping[str, Tensor],
+    model_roles: Mapping[str, Role],
+    names: Sequence[str],
+    normalize: str,
+    pruned: Mapping[str, Tensor] | None = None,
+) -> float:
     """The standard deviation the cosine of two random directions would have.
 
     With blocks j of n_j entries whose lengths are fixed at ‖θ_j‖ by the normalization, it is
-    √(Σ_j ‖θ_j‖⁴ / n_j) / Σ_j ‖θ_j‖², for blocks that are filters, layers, single weights or the whole model.
+    √(Σ_j ‖θ_j‖⁴ / n_j) / Σ_j ‖θ_j‖², for blocks that are filters, layers, single weights or the whole model. Entries that are
+    `pruned` count nowhere.
     """
     squares: list[Tensor] = []
     sizes: list[Tensor] = []
     for name in names:
         theta = weights[name].detach().double().cpu()
-        rows = {"weight": theta.reshape(-1, 1), "layer": theta.reshape(1, -1), "unit-layer": theta.reshape(1, -1)}.get(
-            normalize, model_roles[name].filters(theta)
-        )
-        square = (rows**2).sum(dim=1)
-        squares.append(torch.ones_like(square) if normalize.startswith("unit") else square)
-        sizes.append(torch.full_like(square, rows.shape[1]))
+        free = torch.ones_like(theta)
+        if pruned is not None and name in pruned:
+            free = free.masked_fill(pruned[name].cpu(), 0.0)
+        rows, kept = (_blocks(tensor, normalize, model_roles[name]) for tensor in (theta, free))
+        size = kept.sum(dim=1)
+        square = torch.ones_like(size) if normalize.startswith("unit") else (rows**2).sum(dim=1)
+        squares.append(square[size > 0])
+        sizes.append(size[size > 0])
     square, size = torch.cat(squares), torch.cat(sizes)
     if normalize in ("model", "none"):
         return 1.0 / math.sqrt(float(size.sum()))
     return math.sqrt(float((square**2 / size).sum())) / float(square.sum())
+
+
+def _blocks(tensor: Tensor, normalize: str, role: Role) -> Tensor:
+    """A tensor as a matrix `(n_blocks, n_entries)` of the blocks whose lengths a normalization fixes."""
+    if normalize == "weight":
+        return tensor.reshape(-1, 1)
+    return tensor.reshape(1, -1) if normalize.endswith("layer") else role.filters(tensor)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
 import torch
 
+from landscape.modules import copy_module
 from landscape.objective.norms import Recalibration, calibration_spans
 from landscape.objective.sample import Sample
 from landscape.problem import Problem
 from landscape.problem.data import Batch, Examples, map_tensors
-from landscape.weights import Weights, unwrap
+from landscape.weights import Weights
 
 __all__ = ["measure_apart"]
 
@@ -31,7 +31,7 @@ def measure_apart(
     Nothing of the engine is used: no subspace, no memory layout, no running sums, and as a rule another batch size; only losses of
     whole batches, which depend on it, want the engine's own.
     """
-    model = copy.deepcopy(unwrap(problem.model)).to(device=device, dtype=dtype).eval()
+    model = copy_module(problem.model).to(device=device, dtype=dtype).eval()
     loss = problem.loss.to(device, dtype)
 
     def prepared(batch: Batch) -> Batch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from landscape.modules import copy_module
 from landscape.subspace import Subspace
 
 __all__ = ["fold"]
@@ -68,7 +68,7 @@ def _pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
     parameters = inspect.signature(model.forward).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}  # a trace would take them for given
     try:
-        graph = torch.fx.symbolic_trace(copy.deepcopy(model), concrete_args=defaults or None).graph
+        graph = torch.fx.symbolic_trace(copy_module(model), concrete_args=defaults or None).graph
     except Exception:  # whatever the user's forward does with what is no tensor
         return
     modules = dict(model.named_modules(remove_duplicate=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
@@ -13,9 +14,9 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError, LandscapeError, UserCodeError, in_a_line, nearest, users_code
+from landscape.modules import copy_module
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.problem.losses import Loss, PerExample, apply
-from landscape.weights import copied
 
 __all__ = ["Problem", "resolve"]
 
@@ -71,6 +72,12 @@ class Problem:
         """The names of the data splits."""
         return list(self.data)
 
+    def with_model(self, model: nn.Module) -> Problem:
+        """The same problem with another model that takes and gives the same; what was read of the data is shared."""
+        other = copy.copy(self)
+        other.model = model
+        return other
+
     def examples(self, split: str) -> Examples:
         """One split, read at the first call.
 
@@ -124,7 +131,7 @@ def _checked_filters(filters: Mapping[str, int | Sequence[int]]) -> dict[str, tu
 
 def _output_width(model: nn.Module, inputs: Batch) -> int:
     """The size of axis 1 of the model's output for one example: how many classes it tells apart."""
-    private = copied(model).eval()
+    private = copy_module(model).eval()
     place = next(private.parameters(), torch.zeros(()))
     with torch.no_grad():
         outputs = apply(

@@ -14,7 +14,8 @@ from landscape.errors import InputError
 from landscape.objective import Engine, Measurement, Objective, Sample, measure_apart
 from landscape.problem import Examples
 from landscape.surface import Metric, Point, Surface
-from landscape.sweep.plan import Model, Plan
+from landscape.sweep.ground import Model
+from landscape.sweep.plan import Plan
 
 __all__ = ["SelfCheck", "check_models", "measure_again", "metrics_of", "nan_counts"]
 
@@ -138,7 +139,7 @@ def _apart(
     size = engine.batch_size or 1
     if plan.problem.loss.per_example:
         size = min(_LARGEST_APART, max(1, 2 * size // 3))  # another size than the engine's, that fits the memory too
-    return measure_apart(plan.problem, model.weights, samples, engine.device, dtype or engine.dtype, recalibrated, size)
+    return measure_apart(plan.original, model.stored, samples, engine.device, dtype or engine.dtype, recalibrated, size)
 
 
 def _other_statistics(plan: Plan, weights: Mapping[str, Any]) -> bool:

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.checkpoint import Checkpoint, names_of, weights_of
+from landscape.checkpoint import Checkpoint, names_of
 from landscape.directions import (
     Direction,
-    Role,
     between,
     cosine,
     cosine_spread,
@@ -31,15 +30,15 @@ from landscape.grid import AxisLike, Grid, axis_values
 from landscape.problem import Problem
 from landscape.subspace import Subspace
 from landscape.surface import Axis
-from landscape.weights import Weights, parameter_names
+from landscape.sweep.ground import Ground, Model, described_filters
+from landscape.weights import Weights, digest, parameter_names
 
-__all__ = ["Geometry", "Model", "Plan", "plan_line", "plan_surface"]
+__all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
 
 BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
 AROUND = (-1.0, 1.0, 51)
 _LARGEST_SEED = 2**53  # the axis of several seeds is float64
-_LISTED = 20  # parameters named one by one in an attribute
 
 
 @dataclass(frozen=True)
@@ -71,18 +70,16 @@ def _check_seed(seed: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A model that may lie in the subspace: its name and weights."""
-
-    name: str
-    weights: Weights
-
-
-@dataclass(frozen=True, eq=False)
 class Plan:
-    """All that is decided before anything is measured."""
+    """All that is decided before anything is measured.
 
-    problem: Problem
+    Random directions move a model's effective weights: then origin and directions are those of a copy in which each weight that the
+    user's model stores in parts is a plain parameter.
+    """
+
+    problem: Problem  # with the model whose weights move
+    original: Problem  # as the user gave it
+    effective: bool  # whether the two models differ: subspace and `problem` are of effective weights
     kind: str  # "line" or "surface"
     axes: tuple[Axis, ...]
     subspace: Subspace
@@ -132,16 +129,16 @@ def plan_line(
         InputError: for options that do not go together, and whatever checkpoints, directions and axes object to.
     """
     names = names_of({"model": start, "end": end})
-    origin = Model(names[0], weights_of(start, problem.model))
+    ground = Ground.stored(problem, start, names[0])
     values = axis_values(x if x is not None else BETWEEN_LINE if end is not None else AROUND)
     if end is not None:
         if seeds is not None:
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
-        goal = Model(names[1], weights_of(end, problem.model))
-        directions, bn, attributes = _differences(problem, geometry, [origin, goal], orthogonal=False)
+        goal = Ground.stored(problem, end, names[1]).origin
+        directions, bn, attributes = _differences(problem, geometry, [ground.origin, goal], orthogonal=False)
         along = Axis("x", values, directions[0].described())
-        return _plan(problem, "line", (along,), origin, directions, bn, geometry.seed, [goal], attributes)
-    directions, bn, attributes = _spanning(problem, geometry, origin, ["x"], seeds)
+        return _plan(problem, ground, "line", (along,), directions, bn, geometry.seed, [goal], attributes)
+    ground, directions, bn, attributes = _spanning(ground, geometry, ["x"], seeds)
     axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
     if seeds is not None:
         for seed in seeds:
@@ -155,7 +152,7 @@ def plan_line(
         digests = {"sha256": [direction.sha256 for direction in directions], "norm": float(np.median([d.norm for d in directions]))}
         draws = Axis("seed", np.array(seeds, dtype=np.float64), {"label": "seed"})
         axes = (Axis("x", values, {**shared, **digests}), draws)
-    return _plan(problem, "line", axes, origin, directions, bn, geometry.seed, [], attributes)
+    return _plan(problem, ground, "line", axes, directions, bn, geometry.seed, [], attributes)
 
 
 def plan_surface(
@@ -181,35 +178,38 @@ def plan_surface(
     default = BETWEEN_PLANE if through else AROUND
     values = [axis_values(axis if axis is not None else default) for axis in (x, y)]
     names = names_of({"model": start, "end_x": end_x, "end_y": end_y})
-    origin = Model(names[0], weights_of(start, problem.model))
+    ground = Ground.stored(problem, start, names[0])
     goals = []
     if through:
-        goals = [Model(name, weights_of(goal, problem.model)) for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
-        directions, bn, attributes = _differences(problem, geometry, [origin, *goals], orthogonal)
+        goals = [Ground.stored(problem, goal, name).origin for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
+        directions, bn, attributes = _differences(problem, geometry, [ground.origin, *goals], orthogonal)
     else:
-        directions, bn, attributes = _spanning(problem, geometry, origin, ["x", "y"], None)
+        ground, directions, bn, attributes = _spanning(ground, geometry, ["x", "y"], None)
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
             attributes["cosine"] = cosine(*directions)
     if attributes["cosine"] ** 2 > 1 - 1e-10:
         raise InputError("the two directions are parallel, so that they span no plane; are two of the checkpoints the same?")
     axes = tuple(Axis(name, v, d.described()) for name, v, d in zip("xy", values, directions, strict=True))
-    return _plan(problem, "surface", axes, origin, directions, bn, geometry.seed, goals, attributes)
+    return _plan(problem, ground, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 
 
 def _plan(
     problem: Problem,
+    ground: Ground,
     kind: str,
     axes: tuple[Axis, ...],
-    origin: Model,
     directions: Sequence[Direction],
     bn: str,
     seed: int,
     goals: Sequence[Model],
     attributes: Mapping[str, Any],
 ) -> Plan:
-    subspace = Subspace(origin.weights, tuple(directions))
-    return Plan(problem, kind, axes, subspace, bn, seed, (origin, *goals), attributes)
+    subspace = Subspace(ground.origin.weights, tuple(directions))
+    # What the checkpoint holds, whatever is moved of it, so that files of one checkpoint are known by one digest.
+    attributes = {"weights_sha256": digest(ground.origin.stored), **attributes, **ground.attributes}
+    models = (ground.origin, *goals)
+    return Plan(ground.problem, ground.given, ground.effective, kind, axes, subspace, bn, seed, models, attributes)
 
 
 def _differences(
@@ -236,64 +236,58 @@ def _differences(
 
 
 def _spanning(
-    problem: Problem, geometry: Geometry, origin: Model, axes: Sequence[str], seeds: Sequence[int] | None
-) -> tuple[list[Direction], str, dict[str, Any]]:
-    """Directions drawn at random or read from a file, what running statistics do, and the attributes to store."""
-    model_roles = roles(problem.model, problem.filters)
+    ground: Ground, geometry: Geometry, axes: Sequence[str], seeds: Sequence[int] | None
+) -> tuple[Ground, list[Direction], str, dict[str, Any]]:
+    """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
     ignored: tuple[str, ...] = ()
     if geometry.directions is not None:
         if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
             raise InputError(
                 "directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them"
             )
-        directions = _from_file(Path(geometry.directions), problem, origin.weights, axes)
+        ground, directions = _from_file(Path(geometry.directions), ground, axes)
+        model_roles = roles(ground.problem.model, ground.problem.filters)
         moves = any(direction.buffers for direction in directions)
         bn, normalize = geometry.bn or ("moved" if moves else "frozen"), "none"
         if bn != "moved":
             directions = [replace(direction, buffers={}) for direction in directions]
         names = list(directions[0].parameters)
     else:
-        moves = False
+        moves, ground = False, ground.baked()
+        model_roles = roles(ground.problem.model, ground.problem.filters)
         normalize = geometry.normalize or "filter"
         ignored = ("bias", "norm") if geometry.ignored is None else geometry.ignored
-        names = moving(origin.weights, model_roles, ignored, geometry.only)
+        ground.check_only(geometry.only)
+        names = moving(ground.origin.weights, model_roles, ignored, geometry.only)
         bn = geometry.bn or "frozen"
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
-        directions = [random_direction(origin.weights, model_roles, names, seed, axis, normalize) for seed, axis in draws]
+        start, pruned = ground.origin.weights, ground.pruned
+        directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
     if bn == "moved" and not moves:
         raise InputError(
             "--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated"
         )
     attributes = _attributes(ignored, geometry.only)
     if normalize in ("filter", "unit-filter"):
-        attributes |= _filters(problem, model_roles, names)
+        attributes |= described_filters(ground.problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
-        attributes["cosine_sd"] = cosine_spread(origin.weights, model_roles, names, normalize)
-    return directions, bn, attributes
+        attributes["cosine_sd"] = cosine_spread(ground.origin.weights, model_roles, names, normalize, ground.pruned)
+    return ground, directions, bn, attributes
 
 
 def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
     return {"ignore": ",".join(ignored) or "none", "only": only or ""}
 
 
-def _filters(problem: Problem, model_roles: Mapping[str, Role], names: Sequence[str]) -> dict[str, Any]:
-    """How parameters are cut into filters, where that is the user's word or a guess."""
-    given = "; ".join(f"{glob}: {', '.join(map(str, axes))}" for glob, axes in problem.filters.items())
-    guessed = [name for name in names if model_roles[name].by_default]
-    found = {"filters": given} if given else {}
-    if guessed:
-        more = f" and {len(guessed) - _LISTED} more" if len(guessed) > _LISTED else ""
-        found["filters_by_default"] = ", ".join(guessed[:_LISTED]) + more
-    return found
-
-
-def _from_file(path: Path, problem: Problem, weights: Weights, axes: Sequence[str]) -> list[Direction]:
-    """The directions in a file of ours or of tomgoldstein/loss-landscape."""
+def _from_file(path: Path, ground: Ground, axes: Sequence[str]) -> tuple[Ground, list[Direction]]:
+    """The directions in a file of ours or of tomgoldstein/loss-landscape, and what they move: effective weights by their names."""
     from landscape import store
 
     found = store.any_directions(path)
     missing = next((axis for axis in axes if axis not in found), None)
     if missing is not None:
         raise InputError(f"{path}: holds no {missing} direction; one of our files needs --save-directions when it is made")
-    return [from_arrays(found[axis], weights, problem.model, f"{axis} direction of {path.name}") for axis in axes]
+    ground = ground.naming([name for axis in axes if isinstance(found[axis], Mapping) for name in found[axis]])
+    weights, model = ground.origin.weights, ground.problem.model
+    return ground, [from_arrays(found[axis], weights, model, f"{axis} direction of {path.name}") for axis in axes]

@@ -15,7 +15,6 @@ import torch
 
 from landscape.objective import Engine, describe_calibration
 from landscape.sweep.plan import Plan
-from landscape.weights import digest
 
 __all__ = ["describe_run", "describe_subject", "package_version", "source_commit"]
 
@@ -48,7 +47,6 @@ def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
     """The root attributes of a file: what was measured, whatever it was measured with."""
     attributes = {
         "problem": plan.problem.name,
-        "weights_sha256": digest(plan.subspace.origin),
         "bn": plan.bn,
         "precision": engine.precision,
         "tolerance": engine.tolerance,
