@@ -136,19 +136,23 @@ def effective(module: nn.Module, weights: Mapping[str, Tensor] | None = None) ->
     return private
 
 
-def pruned_entries(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pruned_entries(
+    module: nn.Module, weights: Mapping[str, Tensor], stored: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """Which entries of a module's effective weights are held at zero by a mask, by name; weights without one are left out.
 
     Args:
         module: with the masks of torch.nn.utils.prune, or of parametrizations that have a buffer `mask`.
         weights: the effective weights by name.
+        stored: a checkpoint's buffers by name, whose masks are used; the module's own where it has none.
     """
     inner = unwrap(module)
     modules = dict(inner.named_modules())
     found: dict[str, Tensor] = {}
-    for name, mask in inner.named_buffers():
+    for name, own in inner.named_buffers():
         if not name.endswith("mask"):
             continue
+        mask = (stored or {}).get(name, own)
         layer, _, rest = f".{name}".partition(f".{_LISTS}.")
         masked = f"{layer}.{rest.partition('.')[0]}".strip(".") if rest else name.removesuffix("_mask") + "_orig"
         weight = weights.get(effective_name(modules, masked))

@@ -43,6 +43,7 @@ FAULTS = (
     Fault("T9: parts of a weight filtered along their first axis", "directions/roles.py", "whole = effective_name(owners, name)", "whole = name", "tests/test_roles.py"),
     Fault("T9: stacked experts filtered along their first axis whatever the user says", "sweep/plan.py", "roles(problem.model, problem.filters)", "roles(problem.model)", "tests/test_roles.py"),
     Fault("T10: random directions move the parts of weights", "sweep/plan.py", "moves, ground = False, ground.baked()", "moves = False", "tests/sweep/test_effective.py"),
+    Fault("the masks of the problem's model hold for every checkpoint", "sweep/ground.py", "weights, self.origin.stored)", "weights)", "tests/sweep/test_effective.py"),
     Fault("T10: pruned entries move", "directions/random.py", "raw[name].masked_fill(held.cpu(), 0.0)", "raw[name]", "tests/sweep/test_effective.py"),
     Fault("T10: a power iteration in the effective weight", "modules.py", "    private.eval()  # spectral", "    # spectral", "tests/test_modules.py"),
     Fault("T10: a copy shares the class of its parametrized layers", "modules.py", "            layer.__class__ = type(kind", "            _ = type(kind", "tests/test_modules.py"),

@@ -67,7 +67,7 @@ class Ground:
             return self
         model = effective(self.problem.model, self.origin.stored)
         weights = read(model)
-        held = pruned_entries(self.problem.model, weights)
+        held = pruned_entries(self.problem.model, weights, self.origin.stored)
         constrained = [name for name, ways in parts.items() if not {WEIGHT_NORM, PRUNING}.issuperset(ways)]
         attributes = {"effective": _listed([f"{name} ({', '.join(dict.fromkeys(ways))})" for name, ways in parts.items()])}
         if constrained:

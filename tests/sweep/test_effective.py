@@ -128,6 +128,15 @@ def test_pruned_entries_stay_zero(prune_it: Callable[[nn.Module], nn.Module], no
     assert found.values["train_loss"][1] == pytest.approx(expected.item(), rel=2e-6)
 
 
+@pytest.mark.parametrize("prune_it", [pruned, structured, lambda layer: prune.random_unstructured(layer, "weight", 0.5)])
+def test_what_is_pruned_is_what_the_checkpoint_at_the_origin_says(prune_it: Callable[[nn.Module], nn.Module]) -> None:
+    """Two trainings prune other entries of one architecture; the mask is part of the checkpoint."""
+    model, start = (seeded(lambda: nn.Sequential(prune_it(nn.Linear(4, 6)), nn.Linear(6, 3)), seed) for seed in (0, 1))
+    assert not torch.equal(model[0].weight_mask, start[0].weight_mask)
+    plan = plan_line(problem(model), start.state_dict(), None, None, None, Geometry())
+    assert torch.equal(plan.subspace.directions[0].parameters["0.weight"] != 0, start[0].weight_mask != 0)
+
+
 # --- what a plan says ---
 
 
