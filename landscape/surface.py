@@ -12,7 +12,23 @@ import numpy as np
 from landscape.errors import InputError, nearest
 from landscape.grid import Grid, coarser_axes
 
-__all__ = ["Axis", "Metric", "Number", "Point", "Surface"]
+__all__ = ["BY_METRIC", "UNSURE_BELOW", "Axis", "Metric", "Number", "Point", "Surface"]
+
+# The arrays that a surface holds for each metric, or for some, and what stands where nothing is measured.
+BY_METRIC = {"values": np.nan, "done": False, "stderr": np.nan, "low": np.nan, "high": np.nan, "effective": np.nan}
+
+# Effective examples below which a standard error is flagged as unsure. Share of values within two of their standard errors, by the
+# effective examples of their samples; 32 to 20,000 of 50,000 examples, 10⁴ to 10⁵ samples of each kind:
+#
+#                                    8 - 16   16 - 32   32 - 64   64 - 128   128 and more
+#     normal                          0.950     0.950     0.956     0.953     0.953
+#     exponential                     0.937     0.943     0.949     0.950     0.950
+#     cross-entropy, margins 4 ± 3    0.932     0.948     0.949     0.950     0.957
+#     0-1 losses, 6 % wrong           0.951     0.963     0.960     0.954     0.952
+#     1 % of 20 on .05                0.979     0.959     0.945     0.961     0.966
+#     lognormal, σ = 1                0.912     0.920     0.927     0.931     0.934
+#     lognormal, σ = 2                0.662     0.631     0.674 (one sample in 500 has so many)
+UNSURE_BELOW = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +115,9 @@ class Surface:
     values: Mapping[str, np.ndarray]  # (nx,) or (nx, ny) float64
     done: Mapping[str, np.ndarray]  # the same shape, bool
     stderr: Mapping[str, np.ndarray] = field(default_factory=dict)  # the same shape, float64; standard error of the mean
+    low: Mapping[str, np.ndarray] = field(default_factory=dict)  # of fractions, instead of it: lower end of the 95 % interval
+    high: Mapping[str, np.ndarray] = field(default_factory=dict)  # and its upper end
+    effective: Mapping[str, np.ndarray] = field(default_factory=dict)  # n_eff: examples that carry the spread; NaN: all were used
     examples: Mapping[str, np.ndarray] = field(default_factory=dict)  # split -> the same shape, int64
     seconds: np.ndarray | None = None  # the same shape, float64
     attributes: Mapping[str, Any] = field(default_factory=dict)  # the file's root attributes: problem, bn, precision, cosine, ...
@@ -164,16 +183,15 @@ class Surface:
         """The surface at the indices `part`, one array for each axis."""
         chosen = np.ix_(*part)
 
-        def cut(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {key: np.asarray(array)[chosen] for key, array in arrays.items()}
+        kinds = (*BY_METRIC, "examples")
+        arrays: dict[str, Any] = {
+            kind: {key: np.asarray(array)[chosen] for key, array in getattr(self, kind).items()} for kind in kinds
+        }
 
         return replace(
             self,
             axes=tuple(replace(axis, values=axis.values[indices]) for axis, indices in zip(self.axes, part, strict=True)),
-            values=cut(self.values),
-            done=cut(self.done),
-            stderr=cut(self.stderr),
-            examples=cut(self.examples),
+            **arrays,
             seconds=None if self.seconds is None else self.seconds[chosen],
         )
 
@@ -212,6 +230,11 @@ class Surface:
         if any(zero.size == 0 for zero in zeros):
             return float("nan")
         return float(np.ravel(self.values[key][tuple(int(zero[0]) for zero in zeros)])[0])
+
+    def errors(self, key: str) -> dict[str, np.ndarray]:
+        """What the surface says of the errors of a metric, by the names of files: `<key>_stderr`, or `<key>_low` and `<key>_high`."""
+        kinds = {"stderr": self.stderr, "low": self.low, "high": self.high}
+        return {f"{key}_{kind}": arrays[key] for kind, arrays in kinds.items() if key in arrays}
 
     def show(self) -> None:
         """Print how it was made, its self-check and its numbers."""

@@ -348,7 +348,8 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
     assert surface.complete
     for key in whole.values:
         assert np.array_equal(surface.values[key], whole.values[key])
-        assert np.array_equal(surface.stderr[key], whole.stderr[key])
+        for name, errors in whole.errors(key).items():
+            assert np.array_equal(surface.errors(key)[name], errors)
     assert np.array_equal(stored(path), whole.values["train_loss"])
 
 

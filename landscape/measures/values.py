@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from landscape.errors import InputError
-from landscape.surface import Axis, Surface
+from landscape.surface import BY_METRIC, Axis, Surface
 
 __all__ = ["draws", "measured"]
 
@@ -21,14 +22,16 @@ def draws(surface: Surface) -> list[Surface]:
         return [surface]
     x, seeds = surface.axes
     norms = np.broadcast_to(np.asarray(x.attributes.get("norm", np.nan), dtype=np.float64), (len(seeds.values),))
+
+    def of_draw(draw: int) -> dict[str, Any]:
+        kinds = (*BY_METRIC, "examples")
+        return {kind: {key: array[:, draw] for key, array in getattr(surface, kind).items()} for kind in kinds}
+
     return [
         replace(
             surface,
             axes=(Axis(x.name, x.values, {**x.attributes, "norm": float(norms[draw])}),),
-            values={key: array[:, draw] for key, array in surface.values.items()},
-            done={key: array[:, draw] for key, array in surface.done.items()},
-            stderr={key: array[:, draw] for key, array in surface.stderr.items()},
-            examples={split: array[:, draw] for split, array in surface.examples.items()},
+            **of_draw(draw),
             seconds=None if surface.seconds is None else surface.seconds[:, draw],
         )
         for draw in range(len(seeds.values))

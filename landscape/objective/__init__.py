@@ -10,7 +10,7 @@ from landscape.objective.norms import POLICIES, describe_calibration
 from landscape.objective.objective import Measurement, Objective
 from landscape.objective.private import trains_otherwise
 from landscape.objective.sample import Sample, choose
-from landscape.objective.statistics import Estimate
+from landscape.objective.statistics import Estimate, wilson
 
 __all__ = [
     "MODES",
@@ -31,4 +31,5 @@ __all__ = [
     "out_of_memory",
     "peak_bytes",
     "trains_otherwise",
+    "wilson",
 ]

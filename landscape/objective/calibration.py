@@ -13,7 +13,6 @@ from landscape.objective.allocator import out_of_memory
 from landscape.objective.engine import Engine
 from landscape.objective.objective import Measurement, Objective
 from landscape.objective.sample import Sample
-from landscape.objective.statistics import FEWEST_EXAMPLES
 from landscape.problem import Problem
 from landscape.subspace import Subspace
 
@@ -22,6 +21,7 @@ __all__ = ["Calibration", "agree", "calibrate"]
 _EXAMPLES = 256  # a trial's point has so many, or a batch where that is larger; on a GPU several, which it works on ahead
 _BATCHES = {"cpu": 1, "cuda": 4}
 _ROUNDS = 3
+_SMALLEST_BATCH = 32
 _AGREEMENT = 1e-5  # relative; in tf32 and bf16, which round otherwise in every order:
 _LOSSY_AGREEMENT = 1e-2
 _BUDGET = 10.0  # seconds after which nothing further is tried; what is being tried is finished
@@ -89,7 +89,7 @@ def _larger_batch(engine: Engine, point: float, total: float) -> Engine | None:
 
 
 def _batch(engine: Engine, size: int) -> Engine | None:
-    return replace(engine, batch_size=size) if size >= FEWEST_EXAMPLES // 2 else None
+    return replace(engine, batch_size=size) if size >= _SMALLEST_BATCH else None
 
 
 def _other_layout(engine: Engine, point: float, total: float) -> Engine | None:

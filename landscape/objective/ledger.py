@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from landscape.errors import UserCodeError
-from landscape.objective.statistics import Estimate, moments
+from landscape.objective.statistics import N_MOMENTS, Estimate, moments
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "Results"]
+
+Results = Mapping[str, tuple[Tensor, Tensor | None]]  # metric -> sums and weights, each `(*lanes, n)`, or `(*lanes,)` of a batch
 
 
 class Ledger:
@@ -23,46 +26,63 @@ class Ledger:
 
     Args:
         size: how many examples a point uses at most.
-        population: how many the split has.
+        population: how many they are drawn at random from, and errors speak of; None: they are no random sample, and have none.
         device: where the tables lie.
         lanes: how many points are measured at once; `()` for one at a time, else `(n_points,)`.
         split: the split's name, for messages.
+        dtype: the type the model computes in: results in a finer one are known no better.
+        unit: the unit of a metric, by its name.
     """
 
     def __init__(
-        self, size: int, population: int, device: torch.device, lanes: tuple[int, ...] = (), split: str = "the split"
+        self,
+        size: int,
+        population: int | None,
+        device: torch.device,
+        lanes: tuple[int, ...] = (),
+        split: str = "the split",
+        dtype: torch.dtype = torch.float64,
+        unit: Callable[[str], str] = lambda name: "",
     ) -> None:
-        self._population = population
+        self._population = population or 0
         self._shape = (*lanes, size)
         self._device = device
         self._split = split
-        self._names: Set[str] = frozenset()
+        self._roundoff = torch.finfo(dtype).eps
+        self._unit = unit
+        self._kinds: dict[str, _Kind] = {}
         self._sums: dict[str, Tensor] = {}
         self._weights: dict[str, Tensor] = {}
-        self._by_example = True
+        self._by_example = population is not None
 
-    def expect(self, start: int, stop: int, names: Set[str]) -> None:
-        """Compare the metrics of one batch with those there were so far.
+    @property
+    def fractions(self) -> frozenset[str]:
+        """The metrics that are a number from 0 to 1 by example, without weights: they have intervals instead of standard errors."""
+        return frozenset(name for name, kind in self._kinds.items() if kind.fraction)
+
+    def expect(self, start: int, stop: int, results: Results) -> None:
+        """Compare the metrics of one batch with those there were so far; the first batch says of what kind each is.
 
         Raises:
             UserCodeError: when one is missing, or is new: its values at this point would be another's, or none.
         """
-        self._names = self._names or frozenset(names)
-        for name in sorted(self._names ^ names):
-            what = f'no "{name}"' if name in self._names else f'"{name}" too'
+        if not self._kinds:
+            self._kinds = {name: self._kind(name, *pair) for name, pair in results.items()}
+        for name in sorted(self._kinds.keys() ^ results.keys()):
+            what = f'no "{name}"' if name in self._kinds else f'"{name}" too'
             raise UserCodeError(
                 f"the loss returned {what} for the batch of examples {start} to {stop - 1} of {self._split}, other than for the first batch; "
                 "return the same metrics for every batch at every point"
             )
 
-    def record(self, start: int, stop: int, results: Mapping[str, tuple[Tensor, Tensor | None]]) -> None:
+    def record(self, start: int, stop: int, results: Results) -> None:
         """Write down what the examples from `start` to `stop` gave: metric → sums and weights, `(*lanes, n)` or `(*lanes,)`.
 
         Raises:
             UserCodeError: when the metrics are not those of the batches before.
         """
-        if results.keys() != self._names:
-            self.expect(start, stop, results.keys())
+        if results.keys() != self._kinds.keys():
+            self.expect(start, stop, results)
         for name, (sums, weights) in results.items():
             if name not in self._sums:
                 self._sums[name] = torch.zeros(self._shape, dtype=torch.float64, device=self._device)
@@ -99,13 +119,41 @@ class Ledger:
         """The loss over the first n examples; waits for the device. One point at a time only."""
         return self._estimate("loss", iter(torch.stack(self._totals("loss", n)).tolist()), n)
 
+    def _kind(self, name: str, sums: Tensor, weights: Tensor | None) -> _Kind:
+        own = torch.finfo(sums.dtype).eps if sums.is_floating_point() else 0.0
+        bits = sums.dtype == torch.bool
+        fraction = weights is None and sums.dim() == len(self._shape) and (bits or self._unit(name) == "fraction")
+        # A loss needs its standard error for the tolerance, whatever is stored of it.
+        return _Kind(max(own, self._roundoff), fraction, counted=fraction and bits and name != "loss")
+
+    def _sampled(self, name: str, n: int) -> bool:
+        """Whether an estimate needs the squares of the residuals: for a standard error that is neither none nor 0."""
+        return self._by_example and n < self._population and not self._kinds[name].counted
+
     def _totals(self, name: str, n: int) -> list[Tensor]:
-        """Σs; Σw where examples have weights; and the squares of the residuals where a standard error is wanted."""
-        if n < self._population:
+        """The `moments` where a standard error is wanted, else Σs, and Σw where examples have weights."""
+        if self._sampled(name, n):
             return list(moments(self._sums[name], self._weights.get(name), n).unbind(-1))
         return [table[name][..., :n].sum(dim=-1) for table in (self._sums, self._weights) if name in table]
 
     def _estimate(self, name: str, totals: Iterator[float], n: int) -> Estimate:
-        above, spread = next(totals), n < self._population
-        below = next(totals) if spread or name in self._weights else float(n)
-        return Estimate.of((above, below, next(totals) if spread else 0.0), n, self._population, self._by_example)
+        kind = self._kinds[name]
+        plain = kind.fraction and self._by_example and name not in self._weights
+        if self._sampled(name, n):
+            found = tuple(next(totals) for _ in range(N_MOMENTS))
+            estimate = Estimate.of(found, n, self._population, kind.roundoff)
+            return estimate.with_interval(self._population, found[2]) if plain else estimate
+        above = next(totals)
+        below = next(totals) if name in self._weights else float(n)
+        exact = self._by_example and n >= self._population
+        estimate = Estimate(above / below if below != 0 else math.nan, 0.0 if exact else math.nan, n)
+        return estimate.with_interval(self._population) if plain else estimate
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a metric is made of: the rounding unit of its numbers; whether it is a fraction; whether one of 0 and 1 alone."""
+
+    roundoff: float
+    fraction: bool
+    counted: bool

@@ -21,7 +21,7 @@ from landscape.objective.private import computing, has_images, install_forward, 
 from landscape.objective.residence import Form, Residence, Resident, place
 from landscape.objective.sample import Sample
 from landscape.objective.splits import Split, collect
-from landscape.objective.statistics import FEWEST_EXAMPLES, SMALLEST_LOOK, Estimate
+from landscape.objective.statistics import FEWEST_EFFECTIVE, SMALLEST_LOOK, Estimate
 from landscape.objective.stopwatch import Stopwatch
 from landscape.problem import Examples, Problem
 from landscape.problem.data import Batch, map_tensors
@@ -152,8 +152,8 @@ class Objective:
                     (batch,) = split.residence.batches([(0, size)])
                     if self._batched is not None:
                         several = self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
-                        self._lanes[i].ledger.expect(0, size, several.keys())
-                    split.ledger.expect(0, size, self._evaluate(batch, size).keys())
+                        self._lanes[i].ledger.expect(0, size, several)
+                    split.ledger.expect(0, size, self._evaluate(batch, size))
                     split.residence.overwritten()
         return sum(sizes)
 
@@ -171,6 +171,11 @@ class Objective:
     def n_examples(self) -> int:
         """How many examples a point is measured on, over all splits."""
         return sum(split.sample.size for split in self._splits)
+
+    @property
+    def fractions(self) -> frozenset[str]:
+        """The `<split>_<metric>` that are fractions by example; known once a batch was computed."""
+        return frozenset(f"{split.sample.split}_{name}" for split in self._splits for name in split.ledger.fractions)
 
     def _evaluate(self, batch: Batch, size: int) -> Sums:
         return self._loss(self._model, batch, size)
@@ -201,7 +206,7 @@ class Objective:
         return residence
 
     def _split(self, sample: Sample, residence: Residence, lanes: tuple[int, ...] = ()) -> Split:
-        return Split(sample, residence, self.batch_size, self.engine.device, lanes)
+        return Split(sample, residence, self.batch_size, self.engine, self._loss.unit, lanes)
 
     def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:
         """A power of two at which the largest activation of a batch has a size the device works well at."""
@@ -238,8 +243,8 @@ class _Radius:
 def _check_tolerance(problem: Problem, samples: Sequence[Sample]) -> None:
     if not problem.loss.per_example:
         raise InputError("a tolerance needs losses by example; this problem has per_example=False")
-    small = next((sample for sample in samples if sample.size < FEWEST_EXAMPLES), None)
+    small = next((sample for sample in samples if sample.size < FEWEST_EFFECTIVE), None)
     if small is not None:
         raise InputError(
-            f'a tolerance needs at least {FEWEST_EXAMPLES} independent examples, the split "{small.split}" has {small.size}'
+            f'a tolerance needs at least {FEWEST_EFFECTIVE} independent examples, the split "{small.split}" has {small.size}'
         )

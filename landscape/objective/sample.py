@@ -28,6 +28,21 @@ class Sample:
         return self.examples.size
 
     @property
+    def reach(self) -> int | None:
+        """How many examples these are a random sample of, and their errors speak of; None where they are no random sample.
+
+        The first N of a split are none of the split. In a shuffled order, as a tolerance takes them, part of them is one of those N.
+        """
+        if not self.order.startswith("first:"):
+            return self.population
+        return self.size if "shuffled" in self.order else None
+
+    @property
+    def partial(self) -> bool:
+        """Whether a point may have a standard error that is neither none nor 0."""
+        return self.reach is not None and ("shuffled" in self.order or self.size < self.reach)
+
+    @property
     def split(self) -> str:
         """The name of the split."""
         return self.examples.split

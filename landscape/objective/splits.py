@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.objective.engine import Engine
 from landscape.objective.ledger import Ledger
 from landscape.objective.residence import Residence, Span
 from landscape.objective.sample import Sample
@@ -29,18 +30,25 @@ class Split:
         sample: the examples and their population.
         residence: hands them out in batches.
         batch_size: how many at once.
-        device: where the ledger lies.
+        engine: the device the ledger lies on, and the type that is computed in.
+        unit: the unit of a metric, by its name.
         lanes: `()` for one point at a time, `(n,)` for n.
     """
 
     def __init__(
-        self, sample: Sample, residence: Residence, batch_size: int, device: torch.device, lanes: tuple[int, ...] = ()
+        self,
+        sample: Sample,
+        residence: Residence,
+        batch_size: int,
+        engine: Engine,
+        unit: Callable[[str], str] = lambda name: "",
+        lanes: tuple[int, ...] = (),
     ) -> None:
         self.sample = sample
         self.residence = residence
         self._batch_size = batch_size
-        self._device = device
-        self.ledger = Ledger(sample.size, sample.population, device, lanes, sample.split)
+        self._device = engine.device
+        self.ledger = Ledger(sample.size, sample.reach, engine.device, lanes, sample.split, engine.dtype, unit)
 
     def run(self, evaluate: Evaluate, tolerance: float = 0.0, at_most: int | None = None) -> int:
         """Bring the examples before a model and write down what they give; how many were used.

@@ -30,8 +30,8 @@ def export(
 ) -> Path:
     """Write `surface` as .csv, .npz or .vtp, by the extension of `path`, and return the path.
 
-    - .csv: one row for each point, y faster than x; columns are the axes, then for each metric its value, standard error and
-      done mark (0 or 1), the examples of each split, the seconds. Numbers read back exactly. Lines that begin with # say how
+    - .csv: one row for each point, y faster than x; columns are the axes, then for each metric its value, standard error
+      or interval, and done mark (0 or 1), the examples of each split, the seconds. Numbers read back exactly. Lines that begin with # say how
       the surface was made.
     - .npz: arrays named as in our HDF5 files (`x`, `values/train_loss`, `done/train_loss`, ...), and `attributes`, a JSON text.
     - .vtp: a mesh over the axes whose height is the default loss, with every metric as point data; a line becomes polylines.
@@ -100,8 +100,7 @@ def _encode_csv(surface: Surface) -> bytes:
     columns = [(axis.name, place) for axis, place in zip(surface.axes, places, strict=True)]
     for key in surface.metrics:
         columns.append((key, surface.values[key]))
-        if key in surface.stderr:
-            columns.append((f"{key}_stderr", surface.stderr[key]))
+        columns += surface.errors(key).items()
         columns.append((f"{key}_done", surface.done[key].astype(np.int64)))
     columns += [(f"{split}_examples", counts) for split, counts in surface.examples.items()]
     if surface.seconds is not None:
@@ -120,7 +119,8 @@ def _encode_csv(surface: Surface) -> bytes:
 def _encode_npz(surface: Surface) -> bytes:
     arrays: dict[str, np.ndarray] = {axis.name: axis.values for axis in surface.axes}
     arrays |= {f"values/{key}": values for key, values in surface.values.items()}
-    arrays |= {f"values/{key}_stderr": errors for key, errors in surface.stderr.items()}
+    arrays |= {f"values/{name}": errors for key in surface.metrics for name, errors in surface.errors(key).items()}
+    arrays |= {f"effective/{key}": counts for key, counts in surface.effective.items()}
     arrays |= {f"done/{key}": mask.astype(bool) for key, mask in surface.done.items()}
     arrays |= {f"examples/{split}": counts for split, counts in surface.examples.items()}
     if surface.seconds is not None:

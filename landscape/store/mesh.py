@@ -132,12 +132,11 @@ def _list_runs(draw: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _list_arrays(surface: Surface) -> dict[str, np.ndarray]:
-    """The arrays that become point data: every metric, its standard error, and the draw a point of a line belongs to."""
+    """The arrays that become point data: every metric, its standard error or interval, and the draw a point of a line belongs to."""
     arrays: dict[str, np.ndarray] = {}
     for key in surface.metrics:
         arrays[key] = surface.values[key]
-        if key in surface.stderr:
-            arrays[f"{key}_stderr"] = surface.stderr[key]
+        arrays |= surface.errors(key)
     if surface.kind == "line" and len(surface.axes) == 2:
         arrays["seed"] = np.broadcast_to(surface.axes[1].values, surface.shape)
     return arrays

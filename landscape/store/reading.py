@@ -26,8 +26,8 @@ from landscape.store.untrusted import (
     opened,
     read_attributes,
 )
-from landscape.store.writing import FORMAT, FORMAT_VERSION
-from landscape.surface import Axis, Metric, Number, Point, Surface
+from landscape.store.writing import ERRORS, FORMAT, FORMAT_VERSION
+from landscape.surface import BY_METRIC, Axis, Metric, Number, Point, Surface
 
 __all__ = ["read", "read_directions"]
 
@@ -47,15 +47,13 @@ def read(path: str | os.PathLike[str]) -> Surface:
         attributes = _read_header(file, path)
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
         shape = tuple(len(axis.values) for axis in axes)
-        metrics, values, stderr, done = _read_values(file, shape, path)
+        metrics, arrays = _read_values(file, shape, path)
         examples, data = find_group(file, "examples", path), find_group(file, "data", path)
         return Surface(
             kind=str(attributes["kind"]),
             axes=axes,
             metrics=metrics,
-            values=values,
-            done=done,
-            stderr=stderr,
+            **arrays,
             examples={name: _read_array(examples, name, shape, path).astype(np.int64) for name in _names(examples, shape, path)},
             seconds=_read_array(file, "seconds", shape, path) if has(file, "seconds") else None,
             attributes={k: v for k, v in attributes.items() if k not in ("format", "format_version", "kind", "axes", "complete")},
@@ -117,11 +115,10 @@ def _read_array(group: h5py.Group, name: str, shape: tuple[int, ...], path: Path
     return np.asarray(dataset.astype(np.float64)[()])
 
 
-def _read_values(
-    file: h5py.File, shape: tuple[int, ...], path: Path
-) -> tuple[dict[str, Metric], dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _read_values(file: h5py.File, shape: tuple[int, ...], path: Path) -> tuple[dict[str, Metric], dict[str, dict[str, np.ndarray]]]:
+    """The metrics, and by kind the arrays that there are for each."""
     metrics: dict[str, Metric] = {}
-    values, stderr, done = {}, {}, {}
+    arrays: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in BY_METRIC}
     group, marks = find_group(file, "values", path), find_group(file, "done", path)
     names = _names(group, shape, path)
     if marks is None and names:
@@ -129,18 +126,24 @@ def _read_values(
     for name in sorted(names, key=lambda key: (not key.endswith("_loss"), not key.startswith("train_"), key)):
         array = _read_array(group, name, shape, path)
         attributes = read_attributes(find(group, name, path), path)
-        if name.endswith("_stderr") and name.removesuffix("_stderr") in names:
-            stderr[name.removesuffix("_stderr")] = array
+        key, _, kind = name.rpartition("_")
+        own_metric = f"{attributes.get('split')}_{attributes.get('metric')}" == name  # one whose own name ends so
+        if kind in ERRORS and key in names and not own_metric:
+            arrays[kind][key] = array
             continue
         split, _, metric = name.partition("_")
         metrics[name] = Metric(
             str(attributes.get("split", split)), str(attributes.get("metric", metric)), str(attributes.get("unit", ""))
         )
-        values[name] = array
-        done[name] = _read_array(marks, name, shape, path) != 0
+        arrays["values"][name] = array
+        arrays["done"][name] = _read_array(marks, name, shape, path) != 0
     if not metrics:
         raise InputError(f"{path}: holds no values")
-    return metrics, values, stderr, done
+    effective = find_group(file, "effective", path)
+    arrays["effective"] = {
+        key: _read_array(effective, key, shape, path) for key in _names(effective, shape, path) if key in metrics
+    }
+    return metrics, arrays
 
 
 def _read_points(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> tuple[Point, ...]:

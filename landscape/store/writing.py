@@ -13,10 +13,17 @@ import numpy as np
 from landscape.atomic import replacing
 from landscape.surface import Axis, Surface
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Arrays", "write"]
+__all__ = ["ERRORS", "FORMAT", "FORMAT_VERSION", "Arrays", "write"]
 
 FORMAT = "landscape-surface"
 FORMAT_VERSION = 1
+
+# What stands beside the values of a metric, by the end of its name.
+ERRORS = {
+    "stderr": "standard error of the mean",
+    "low": "lower end of the 95 % interval (Wilson, finite population)",
+    "high": "upper end of the 95 % interval (Wilson, finite population)",
+}
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -48,9 +55,13 @@ def _encode(surface: Surface, directions: Mapping[str, Arrays]) -> bytes:
             attributes = {"split": metric.split, "metric": metric.name, "unit": metric.unit}
             _write_array(file, f"values/{key}", surface.values[key], scales, attributes)
             _write_array(file, f"done/{key}", surface.done[key].astype(np.uint8), scales)
-            if key in surface.stderr:
-                stderr = {**attributes, "description": "standard error of the mean"}
-                _write_array(file, f"values/{key}_stderr", surface.stderr[key], scales, stderr)
+            for kind, description in ERRORS.items():
+                if key in getattr(surface, kind):
+                    described = {**attributes, "description": description}
+                    _write_array(file, f"values/{key}_{kind}", getattr(surface, kind)[key], scales, described)
+            if key in surface.effective:
+                described = {"description": "how many examples carry the spread, (Σs)²/Σs² with s = (x − mean)²"}
+                _write_array(file, f"effective/{key}", surface.effective[key], scales, described)
         for split, counts in surface.examples.items():
             _write_array(file, f"examples/{split}", counts.astype(np.int64), scales)
         if surface.seconds is not None:

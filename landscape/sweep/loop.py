@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from landscape.progress import Progress, duration
 from landscape.surface import Surface
 from landscape.sweep import work
 from landscape.sweep.audit import Audit, AuditError
-from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing, reserved
+from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
 from landscape.sweep.blocks import Part, blocks_of
 from landscape.sweep.checks import SelfCheck, check_models, measure_again, metrics_of
 from landscape.sweep.measuring import Index, Measuring, Result
@@ -60,8 +60,7 @@ def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> S
     before, device = torch.get_num_threads(), torch.cuda.current_device() if _uses_cuda() else 0
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
-        with Progress(options.quiet or not executor.is_root) as progress, ExitStack() as held:
-            executor.at_root(lambda: held.enter_context(reserved(options, progress.note)))
+        with Progress(options.quiet or not executor.is_root) as progress:
             plan = executor.made(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
             if options.offload:  # rebound, so that nothing holds on to the directions in memory
@@ -124,7 +123,8 @@ class _Sweep:
             plan.kind,
             plan.axes,
             metrics,
-            self._splits,
+            bench.samples,
+            bench.objective.fractions,
             attributes=describe_subject(plan, engine),
             data={sample.split: sample.described() for sample in bench.samples},
             points=tuple(check.points),

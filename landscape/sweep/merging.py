@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from landscape.atomic import check_target
 from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.progress import Progress
-from landscape.surface import Surface
+from landscape.surface import BY_METRIC, Surface
 from landscape.sweep.checks import nan_counts
 from landscape.sweep.resume import check_same, differing, positions
 
@@ -52,11 +52,11 @@ def merge(
 
     if not files:
         raise InputError("nothing to merge: name the parts")
-    with Progress(quiet) as progress, ExitStack() as held:
-        if to is not None:  # before the parts are read, for one of them may be what is replaced
-            held.enter_context(store.writing(check_target(to, overwrite), progress.note))
-        parts = [(os.fspath(file), store.read(file)) for file in files]
-        parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
+    if to is not None:
+        check_target(to, overwrite)
+    parts = [(os.fspath(file), store.read(file)) for file in files]
+    parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
+    with Progress(quiet) as progress:
         merged = _Merged(*parts[0])
         for name, part in parts[1:]:
             merged.add(name, part)
@@ -70,7 +70,8 @@ def merge(
         surface = replace(surface, numbers=measure(surface, level))
         if to is not None:
             directions = next((found for name, _ in parts if (found := store.read_directions(name))), None)
-            store.write(surface, to, directions)
+            with store.hold(to) or nullcontext():  # whoever writes it now is found before it is replaced
+                store.write(surface, to, directions)
         n_left = int((~np.logical_and.reduce(list(surface.done.values()))).sum())
         if n_left:
             progress.note(f"{n_left} of {surface.grid.n_points} points are in none of the {len(parts)} files")
@@ -85,8 +86,7 @@ class _Merged:
         self._metrics, self._data = dict(first.metrics), dict(first.data)
         self._data_from = dict.fromkeys(first.data, name)
         self._arrays: dict[str, dict[str, np.ndarray]] = {
-            kind: {key: np.array(array) for key, array in getattr(first, kind).items()}
-            for kind in ("values", "done", "stderr", "examples")
+            kind: {key: np.array(array) for key, array in getattr(first, kind).items()} for kind in (*BY_METRIC, "examples")
         }
         self._seconds = np.array(first.seconds) if first.seconds is not None else np.zeros(first.shape)
         self._source = {key: np.zeros(first.shape, dtype=np.int64) for key in first.metrics}  # which file a value is from
@@ -129,10 +129,10 @@ class _Merged:
 
     def surface(self) -> Surface:
         """The surface of all files; its numbers are still those of the first."""
-        arrays = self._arrays
+        arrays: dict[str, Any] = dict(self._arrays)
         surface = replace(
-            self._first, metrics=self._metrics, values=arrays["values"], done=arrays["done"], stderr=arrays["stderr"],
-            examples=arrays["examples"], seconds=self._seconds, data=self._data, points=tuple(self._points), runs=tuple(self._runs),
+            self._first, metrics=self._metrics, seconds=self._seconds, data=self._data, points=tuple(self._points),
+            runs=tuple(self._runs), **arrays,
         )  # fmt: skip
         checks = {name: value for name, value in self._checks.items() if not name.startswith("nan_count")}
         return replace(surface, checks={**checks, **nan_counts(surface)})
@@ -156,11 +156,10 @@ class _Merged:
             return
         shape = self._first.shape
         self._metrics[key] = part.metrics[key]
-        self._arrays["values"][key] = np.full(shape, np.nan)
-        self._arrays["done"][key] = np.zeros(shape, dtype=bool)
         self._source[key] = np.zeros(shape, dtype=np.int64)
-        if key in part.stderr:
-            self._arrays["stderr"][key] = np.full(shape, np.nan)
+        for kind, missing in BY_METRIC.items():
+            if key in getattr(part, kind):
+                self._arrays[kind][key] = np.full(shape, missing)
 
     def _take(self, key: str, part: Surface, where: tuple[np.ndarray, ...]) -> np.ndarray:
         """Take over the values of a metric that were missing; where they were, as a mask over the part."""
@@ -176,7 +175,7 @@ class _Merged:
                 f"to {_AGREEMENT:g}, so they were made by other code, data or precision: measure one of them again"
             )
         new = measured & ~done
-        for kind, missing in (("values", np.nan), ("stderr", np.nan), ("done", False)):
+        for kind, missing in BY_METRIC.items():
             if key in self._arrays[kind]:
                 array = self._arrays[kind][key]
                 array[where] = np.where(new, getattr(part, kind).get(key, np.full(part.shape, missing)), array[where])

@@ -29,7 +29,7 @@ class Record:
         directions: to be stored in the file, axis name → parameter name → array.
 
     Raises:
-        InputError: when the file cannot be written.
+        InputError: when the file cannot be written, or another process writes it.
     """
 
     def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
@@ -43,8 +43,11 @@ class Record:
         if path is not None:
             from landscape import store  # here, so that surfaces in memory need no h5py
 
+            held = store.hold(path)  # whoever writes it now is found before it is replaced
             store.write(surface, path, directions)
             self._file = store.Recorder(path)
+            if held is not None:
+                held.close()
 
     def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
         """Take in what the grid points of a block gave, together or not at all; a value stored by an earlier run stays what it was."""
@@ -62,13 +65,16 @@ class Record:
         for key, estimate in measurement.estimates.items():
             if self.surface.done[key][index]:
                 continue
-            split = self.surface.metrics[key].split
-            numbers += [
-                (f"values/{key}", estimate.value),
-                (f"values/{key}_stderr", estimate.stderr),
-                (f"examples/{split}", estimate.n_examples),
-                (f"done/{key}", 1),
-            ]
+            found = {
+                f"values/{key}": estimate.value,
+                f"values/{key}_stderr": estimate.stderr,
+                f"values/{key}_low": estimate.low,
+                f"values/{key}_high": estimate.high,
+                f"effective/{key}": estimate.effective,
+                f"examples/{self.surface.metrics[key].split}": estimate.n_examples,
+                f"done/{key}": 1,
+            }
+            numbers += [(name, number) for name, number in found.items() if name in self._arrays]
         return numbers
 
     def flush(self) -> None:
@@ -107,8 +113,10 @@ class Record:
 def _arrays(surface: Surface) -> dict[str, np.ndarray]:
     """The surface's arrays by their names in the file."""
     arrays = {f"values/{key}": array for key, array in surface.values.items()}
-    arrays |= {f"values/{key}_stderr": array for key, array in surface.stderr.items()}
-    arrays |= {f"done/{key}": array for key, array in surface.done.items()}
+    for kind in ("stderr", "low", "high"):
+        arrays |= {f"values/{key}_{kind}": array for key, array in getattr(surface, kind).items()}
+    for kind in ("effective", "done"):
+        arrays |= {f"{kind}/{key}": array for key, array in getattr(surface, kind).items()}
     arrays |= {f"examples/{split}": array for split, array in surface.examples.items()}
     if surface.seconds is not None:
         arrays["seconds"] = surface.seconds

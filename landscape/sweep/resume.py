@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from landscape.errors import InputError
-from landscape.surface import Axis, Metric, Surface
+from landscape.objective import Sample, wilson
+from landscape.surface import BY_METRIC, Axis, Metric, Surface
 
 __all__ = ["blank", "check_same", "differing", "merge", "pending", "positions"]
 
@@ -18,18 +19,43 @@ _RUN = ("package_version", "package_commit", "torch", "device", "threads", "engi
 _SAME_COORDINATE = 1e-12  # relative to the axis's extent
 
 
-def blank(kind: str, axes: tuple[Axis, ...], metrics: Sequence[Metric], splits: Sequence[str], **described: Any) -> Surface:
-    """A surface of which nothing is measured yet."""
+def blank(
+    kind: str,
+    axes: tuple[Axis, ...],
+    metrics: Sequence[Metric],
+    samples: Sequence[Sample],
+    fractions: Set[str] = frozenset(),
+    **described: Any,
+) -> Surface:
+    """A surface of which nothing is measured yet.
+
+    Args:
+        kind: a line or a surface.
+        axes: of the grid.
+        metrics: what is measured.
+        samples: the examples of each split.
+        fractions: those metrics that have intervals instead of standard errors.
+        described: the rest of the surface.
+    """
     shape = tuple(len(axis.values) for axis in axes)
     keys = [metric.key for metric in metrics]
+    means = [key for key in keys if key not in fractions]
+    drawn = {sample.split for sample in samples if sample.partial}
+
+    def empty(names: Iterable[str]) -> dict[str, np.ndarray]:
+        return {key: np.full(shape, np.nan) for key in names}
+
     return Surface(
         kind=kind,
         axes=axes,
         metrics=dict(zip(keys, metrics, strict=True)),
-        values={key: np.full(shape, np.nan) for key in keys},
+        values=empty(keys),
         done={key: np.zeros(shape, dtype=bool) for key in keys},
-        stderr={key: np.full(shape, np.nan) for key in keys},
-        examples={split: np.zeros(shape, dtype=np.int64) for split in splits},
+        stderr=empty(means),
+        low=empty(key for key in keys if key in fractions),
+        high=empty(key for key in keys if key in fractions),
+        effective=empty(metric.key for metric in metrics if metric.split in drawn and metric.key in means),
+        examples={sample.split: np.zeros(shape, dtype=np.int64) for sample in samples},
         seconds=np.zeros(shape),
         **described,
     )
@@ -55,18 +81,20 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
         InputError: when the two are not of one subject; the first difference is named.
     """
     check_same(old, new, place)
+    old = _with_intervals(old, new.low)
     where = np.ix_(*positions(old, new, place))
     metrics = {**new.metrics, **old.metrics}
     shape = new.shape
 
-    def spread(name: str, missing: float) -> dict[str, np.ndarray]:
-        """One kind of array of every metric over the new grid, holding the old values where there are any."""
-        source: Mapping[str, np.ndarray] = getattr(old, name)
-        arrays = {key: np.full(shape, missing, dtype=bool if name == "done" else np.float64) for key in metrics}
-        for key, values in source.items():
+    def spread(kind: str) -> dict[str, np.ndarray]:
+        """One kind of array over the new grid, for the metrics that have it, holding the old values where there are any."""
+        before: Mapping[str, np.ndarray] = getattr(old, kind)
+        arrays = {key: np.full(shape, BY_METRIC[kind]) for key in (*getattr(new, kind), *before)}
+        for key, values in before.items():
             arrays[key][where] = values
         return arrays
 
+    arrays: dict[str, Any] = {kind: spread(kind) for kind in BY_METRIC}
     examples = {split: np.zeros(shape, dtype=np.int64) for split in (*new.examples, *old.examples)}
     for split, counts in old.examples.items():
         examples[split][where] = counts
@@ -76,15 +104,31 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
     return replace(
         new,
         metrics=metrics,
-        values=spread("values", np.nan),
-        done=spread("done", 0),
-        stderr=spread("stderr", np.nan),
+        **arrays,
         examples=examples,
         seconds=seconds,
         data={**old.data, **new.data},
         points=_points(old, new),
         runs=(*old.runs, *new.runs),
     )
+
+
+def _with_intervals(old: Surface, fractions: Iterable[str]) -> Surface:
+    """A surface of version 0.1.0 with intervals for its fractions, which had standard errors there: 0 where all or none was right."""
+    stderr, low, high = dict(old.stderr), dict(old.low), dict(old.high)
+    for key in fractions:
+        if key not in stderr:
+            continue
+        data = old.data.get(old.metrics[key].split, {})
+        drawn = not str(data.get("order", "")).startswith("first:")
+        population, counts = int(data.get("size", 0)), old.examples[old.metrics[key].split]
+        ends = [
+            wilson(float(p), int(n), population) if drawn else (np.nan, np.nan)
+            for p, n in zip(old.values[key].flat, counts.flat, strict=True)
+        ]
+        low[key], high[key] = np.array(ends).T.reshape(2, *old.shape)
+        del stderr[key]
+    return replace(old, stderr=stderr, low=low, high=high)
 
 
 def pending(surface: Surface, keys: Sequence[str]) -> list[tuple[int, ...]]:

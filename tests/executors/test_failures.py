@@ -17,6 +17,7 @@ from jobs import PATIENCE, QUIET, SWEEP, check_tidy, end, finish, n_done, needs_
 
 import landscape
 from landscape import Surface
+from landscape.surface import BY_METRIC
 from landscape.sweep.blocks import blocks_of
 
 SOON = 0.05  # seconds a block takes in jobs that somebody has to catch while they run
@@ -275,7 +276,7 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
     assert n_killed >= n_rounds // 2
     surface = landscape.surface(perceptron(), **PLANE, to=path, **QUIET)
     assert surface.complete
-    for kind in ("values", "stderr", "examples", "done"):
+    for kind in (*BY_METRIC, "examples"):
         for key, array in getattr(whole, kind).items():
             assert np.array_equal(getattr(surface, kind)[key], array)
 

@@ -194,13 +194,42 @@ def test_several_splits_are_measured_at_one_point() -> None:
 
 def test_sampling_gives_the_error_of_a_sample() -> None:
     problem = perceptron(torch.float64)
-    inputs, targets = problem.examples("train").tensors
+    drawn = choose(problem.examples("train"), 12, 0, False).examples.tensors
     with torch.no_grad():
-        losses = F.cross_entropy(problem.model(inputs), targets, reduction="none").numpy()
-    found = objective(problem, examples="first:12", batch_size=5)((0.0, 0.0)).estimates["train_loss"]
-    assert found.value == pytest.approx(losses[:12].mean(), rel=1e-13)
-    assert found.stderr == pytest.approx(losses[:12].std(ddof=1) / math.sqrt(12) * math.sqrt(1 - 12 / N_EXAMPLES), rel=1e-10)
+        losses = F.cross_entropy(problem.model(drawn[0]), drawn[1], reduction="none").numpy()
+    found = objective(problem, examples=12, batch_size=5)((0.0, 0.0)).estimates["train_loss"]
+    assert found.value == pytest.approx(losses.mean(), rel=1e-13)
+    assert found.stderr == pytest.approx(losses.std(ddof=1) / math.sqrt(12) * math.sqrt(1 - 12 / N_EXAMPLES), rel=1e-10)
     assert found.n_examples == 12
+    squares = (losses - losses.mean()) ** 2
+    assert found.effective == pytest.approx(squares.sum() ** 2 / (squares**2).sum(), rel=1e-10)
+
+
+def test_the_first_examples_are_no_random_sample() -> None:
+    """Sorted data: the first 500 say nothing of the others; with a tolerance their errors are those of the 500."""
+    losses = torch.linspace(0, 10, 5000, dtype=torch.float64)[:, None]
+
+    def loss(model: nn.Module, batch: Tensor) -> dict[str, Any]:
+        one = torch.ones(len(batch))
+        return {"loss": batch[:, 0], "wrong": batch[:, 0] > 0.3, "pixels": (batch[:, 0], one)}
+
+    problem = Problem(nn.Linear(1, 1, bias=False), loss, {"train": losses})
+    found = objective(problem, still(problem), "first:500")((0.0,)).estimates
+    for name, expected in (
+        ("loss", losses[:500].mean()),
+        ("wrong", (losses[:500] > 0.3).double().mean()),
+        ("pixels", losses[:500].mean()),
+    ):
+        estimate = found[f"train_{name}"]
+        assert estimate.value == pytest.approx(float(expected), rel=1e-13)
+        assert all(math.isnan(number) for number in (estimate.stderr, estimate.low, estimate.high, estimate.effective))
+    early = objective(problem, still(problem), "first:500", tolerance=0.1)((0.0,)).estimates["train_loss"]
+    assert early.n_examples == 256
+    assert abs(early.value - float(losses[:500].mean())) < 4 * early.stderr < 0.2  # of 5,000 it would be 5.0
+    late = objective(problem, still(problem), "first:500", tolerance=0.001)((0.0,)).estimates["train_loss"]
+    assert (late.n_examples, late.stderr) == (500, 0.0)
+    everything = objective(problem, still(problem), "first:9999")((0.0,)).estimates["train_loss"]
+    assert (everything.n_examples, everything.stderr) == (5000, 0.0)
 
 
 def test_losses_of_whole_batches() -> None:
@@ -252,11 +281,50 @@ def test_what_is_looked_at_does_not_depend_on_the_batch_size() -> None:
     assert [estimate.value for estimate in found] == pytest.approx([found[0].value] * 4, rel=1e-13)
 
 
-def test_a_loss_without_spread_stops_at_once_and_nan_too() -> None:
-    for spread in (0.0, math.nan):
-        problem, _ = noisy(spread)
-        found = objective(problem, still(problem), tolerance=0.01)((0.0,)).estimates["train_loss"]
-        assert found.n_examples == 256
+def test_a_loss_that_is_no_number_stops_at_once() -> None:
+    problem, _ = noisy(math.nan)
+    assert objective(problem, still(problem), tolerance=0.01)((0.0,)).estimates["train_loss"].n_examples == 256
+
+
+@pytest.mark.parametrize("tolerance", [0.01, 0.2, 0.99])
+@pytest.mark.parametrize(
+    "losses",
+    [
+        torch.full((4000, 1), 0.3),  # one value for all
+        torch.full((4000, 1), 0.0),
+        torch.full((4000, 1), 0.3) * (1 + torch.arange(4000)[:, None] % 4 * 2.0**-23),  # to rounding
+        (1 + torch.arange(4000)[:, None] % 3 * 2**-7).bfloat16(),
+        (torch.arange(4000)[:, None] >= 2048).float(),  # nothing wrong among the first
+        torch.where(torch.arange(4000)[:, None] == 3, 20.0, 0.05),  # one example holds the loss
+    ],
+)
+def test_a_sample_that_shows_no_spread_never_stops_short(losses: Tensor, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(nn.Linear(1, 1), lambda model, batch: batch[:, 0].to(losses.dtype), {"train": losses.double()})
+    monkeypatch.setattr("landscape.objective.sample._generator", lambda seed, split: Unshuffled())
+    found = objective(problem, still(problem), tolerance=tolerance, precision="fp32")((0.0,)).estimates["train_loss"]
+    assert (found.n_examples, found.stderr) == (4000, 0.0)
+    assert found.value == pytest.approx(float(losses.double().mean()), rel=1e-7)  # fp32 inputs
+
+
+class Unshuffled:
+    """Draws examples in their own order."""
+
+    def permutation(self, indices: np.ndarray) -> np.ndarray:
+        return indices
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("plain", 512), ("pairs", 512), ("by size", 4000)])
+def test_effective_examples_are_those_that_carry_the_spread(kind: str, expected: int) -> None:
+    """A text of 1,000 times the others' tokens counts 1,000 times: it alone carries the ratio's spread."""
+
+    def loss(model: nn.Module, batch: Tensor) -> Any:
+        losses = 1 + batch[:, 0]
+        weights = torch.where(batch[:, 1] < 8, 1000.0, 1.0) if kind == "by size" else torch.ones(len(batch)).double()
+        return losses if kind == "plain" else (losses * weights, weights)
+
+    data = torch.stack([normal(4000, dtype=torch.float64), torch.arange(4000).double()], dim=1)
+    problem = Problem(nn.Linear(1, 1), loss, {"train": data})
+    assert objective(problem, still(problem), tolerance=0.05)((0.0,)).estimates["train_loss"].n_examples == expected
 
 
 def test_a_tolerance_wants_64_examples() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,3 +110,128 @@ def test_losses_of_whole_batches_have_no_error() -> None:
     assert found.value == (8 + 16 + 16) / 20
     assert found.n_examples == 20
     assert math.isnan(found.stderr)
+
+
+# --- fractions ---
+
+
+def fraction(values: np.ndarray, population: int, batch: int = 7, **options: Any) -> Estimate:
+    ledger = Ledger(len(values), population, torch.device("cpu"), **options)
+    for start in range(0, len(values), batch):
+        part = torch.from_numpy(values[start : start + batch])
+        ledger.record(start, start + len(part), {"loss": torch_pair(np.ones(len(part))), "accuracy": (part, None)})
+    (host,) = [ledger.summary(len(values)).tolist()]
+    return ledger.estimates(host, len(values))["accuracy"]
+
+
+def torch_pair(values: np.ndarray) -> tuple[torch.Tensor, None]:
+    return torch.from_numpy(values), None
+
+
+def inverted(count: int, n: int, population: int) -> tuple[float, float]:
+    """The fractions P of which (p − P)² ≤ z² P (1 − P) (N − n) / ((N − 1) n), found by bisection; z is the 97.5 % quantile."""
+    p, z = count / n, 1.959963984540054
+
+    def within(true: float) -> bool:
+        return (p - true) ** 2 <= z**2 * true * (1 - true) * (population - n) / ((population - 1) * n)
+
+    ends = []
+    for outside in (0.0, 1.0):
+        inside = p
+        for _ in range(200):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if within(middle) else (inside, middle)
+        ends.append(inside)
+    return ends[0], ends[1]
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "population"), [(500, 500, 50_000), (0, 100, 1000), (99, 100, 10**9), (3, 40, 60), (1, 2, 3)]
+)
+def test_the_interval_of_a_fraction_is_wilsons(count: int, n: int, population: int) -> None:
+    found = fraction(np.arange(n) < count, population)
+    low, high = inverted(count, n, population)
+    assert found.value == count / n
+    # At 0 and 1 the inequality is an equation at the end itself, which bisection finds from inside; elsewhere to rounding.
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
+    assert found.low <= found.value <= found.high
+    assert math.isnan(found.stderr)
+
+
+def test_all_right_of_five_hundred_is_not_certain() -> None:
+    found = fraction(np.ones(500, dtype=bool), 50_000)
+    # The rule of three: with less than 1 - 3/500 = 0.994 right, 500 of 500 would be a chance below 5 %.
+    assert found.value == 1 == found.high
+    assert 0.992 < found.low < 0.994
+
+
+def test_a_fraction_of_all_examples_is_exact() -> None:
+    found = fraction(np.arange(50) < 20, 50)
+    assert (found.value, found.low, found.high) == (0.4, 0.4, 0.4)
+
+
+def test_a_fraction_of_no_random_sample_has_no_interval() -> None:
+    found = fraction(np.ones(50, dtype=bool), None)
+    assert found.value == 1
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_zeros_and_ones_of_any_type_are_a_fraction_where_that_is_their_unit(kind: Any) -> None:
+    values = RNG.random(80) < 0.9
+    expected = fraction(values, 1000)
+    found = fraction(values.astype(kind), 1000, unit=lambda name: "fraction" if name == "accuracy" else "")
+    # Σ(s − p)² of 80 numbers in another order of rounding.
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high), rel=1e-12)
+    undeclared = fraction(values.astype(kind), 1000)
+    assert math.isnan(undeclared.low)
+    assert undeclared.stderr > 0
+
+
+def test_shares_by_example_spread_less_than_zeros_and_ones() -> None:
+    """An intersection over union by image: the interval is about that of its standard error, and no wider for being a fraction."""
+    shares = RNG.beta(8, 2, 400)
+    found = fraction(shares, 10_000, unit=lambda name: "fraction")
+    error = shares.std() / math.sqrt(400) * math.sqrt(1 - 400 / 10_000)
+    # Wilson's interval differs from value ± 1.96 errors by terms of order 1/n of its effective n, here above 400.
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.02)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_a_fraction_with_weights_has_the_ratios_error_withheld_at_0_and_1(right: int) -> None:
+    """Tokens or pixels by example: at 0 and 1 the residuals are 0, which says nothing."""
+    weights = RNG.integers(1, 20, 60).astype(np.float64)
+    found = estimate(weights * right, weights, population=500)
+    assert (found.value, found.effective) == (right, 0)
+    assert math.isnan(found.stderr)
+    some = estimate(np.where(np.arange(60) == 5, weights - 1, weights), weights, population=500)
+    assert 0 < some.stderr < 1
+    assert estimate(weights * right, weights, population=60).stderr == 0  # exact
+
+
+# --- effective examples ---
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_effective_examples_by_the_formula(weighted: bool) -> None:
+    weights = RNG.integers(1, 9, 70).astype(np.float64) if weighted else None
+    sums = RNG.gamma(2, size=70) * (1 if weights is None else weights)
+    ones = np.ones(70) if weights is None else weights
+    spread = [(s - sums.sum() / ones.sum() * w) ** 2 for s, w in zip(sums, ones, strict=True)]
+    # 70 numbers in float64
+    assert estimate(sums, weights, 700).effective == pytest.approx(sum(spread) ** 2 / sum(s * s for s in spread), rel=1e-12)
+
+
+def test_effective_examples_of_a_few_that_hold_all() -> None:
+    losses = np.zeros(1000)
+    losses[[3, 500, 720]] = 7.0
+    # With k of n at one value and the rest at another: s = (1 - k/n)² k times and (k/n)² n - k times, so (n/k - 1) · k + ... ≈ 3.
+    assert estimate(losses, None, 10_000).effective == pytest.approx(3, rel=0.01)
+    assert estimate(RNG.normal(size=100_000), None, 10**6).effective == pytest.approx(100_000 / 3, rel=0.03)  # E z⁴ = 3
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_effective_examples_do_not_depend_on_the_unit(scale: float) -> None:
+    losses = np.random.default_rng(5).gamma(2, size=100)
+    assert estimate(losses * scale, None, 1000).effective == pytest.approx(estimate(losses, None, 1000).effective, rel=1e-9)

@@ -21,7 +21,7 @@ from landscape.objective.statistics import Estimate, estimate, looks, moments, s
 
 N_ORDERS = 400
 N_GRID = 25  # the first points are the nodes of a 5 × 5 grid, and stand for a surface; the others lie near the origin
-TOLERANCES = (0.01, 0.02, 0.05)
+TOLERANCES = (0.01, 0.02, 0.05, 0.1)
 NETWORKS = ("resnet56", "resnet56-noshort")
 Rule = Callable[[Estimate, float], bool]
 
@@ -68,8 +68,9 @@ def replay(network: str, n_orders: int = N_ORDERS, rule: Rule = stopped) -> dict
     truth, size = losses.mean(dim=1).tolist(), losses.shape[1]
     found: dict[float, list[list[Estimate]]] = {tolerance: [] for tolerance in TOLERANCES}
     for order in orders(n_orders, size):
-        shuffled = losses[:, order]
-        seen = [[Estimate.of(tuple(row), n, size) for row in moments(shuffled, None, n).tolist()] for n in looks(size)]
+        shuffled = losses[:, order[: looks(size)[-2]]]
+        seen = [[Estimate.of(row, n, size, 2**-23) for row in moments(shuffled, None, n).tolist()] for n in looks(size)[:-1]]
+        seen.append([Estimate(true, 0.0, size) for true in truth])
         for tolerance, rows in found.items():
             rows.append([next(e for e in point if rule(e, tolerance)) for point in zip(*seen, strict=True)])
     return {
@@ -112,6 +113,13 @@ def test_the_truth_lies_within_two_standard_errors_as_often_as_it_should(network
     assert 0.95 < run.scores.std() < 1.05
 
 
+def test_the_lowest_points_are_exact_where_few_examples_hold_the_loss() -> None:
+    """The errors of 256 examples hold the truth there in 69 to 81 % of the orders; n_eff knows that they do not know."""
+    lowest = np.argsort(population("resnet56").mean(dim=1).numpy())[:4]
+    for run in replay("resnet56").values():
+        assert not run.early[:, lowest].any()
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_single_point_may_be_biased_by_a_part_of_its_standard_error(network: str) -> None:
     """Where a look is passed in some orders and failed in others, those pass that came out high: their 1 % of the loss is more."""
@@ -120,11 +128,11 @@ def test_a_single_point_may_be_biased_by_a_part_of_its_standard_error(network: s
         bias = run.errors.mean(axis=0)[usual] / np.sqrt((run.stderr**2).mean(axis=0))[usual]
         coverage = run.covered.mean(axis=0)[usual]
         assert np.abs(bias).max() < 0.5, tolerance
-        assert coverage.min() > 0.88, tolerance
+        assert coverage.min() > 0.9, tolerance
 
 
 # Mean examples used by the share of the population, over the 25 nodes that stand for a surface on [-1, 1]².
-USED = {"resnet56": (0.543, 0.257, 0.081), "resnet56-noshort": (0.348, 0.129, 0.041)}
+USED = {"resnet56": (0.543, 0.256, 0.089, 0.072), "resnet56-noshort": (0.348, 0.129, 0.042, 0.042)}
 
 
 @pytest.mark.parametrize("network", NETWORKS)

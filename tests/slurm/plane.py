@@ -86,7 +86,8 @@ def assert_equal(found: Surface, expected: Surface) -> None:
     assert set(found.values) == set(expected.values)
     for key, values in expected.values.items():
         assert np.array_equal(found.values[key], values), key
-        assert np.array_equal(found.stderr[key], expected.stderr[key]), key
+        for name, errors in expected.errors(key).items():
+            assert np.array_equal(found.errors(key)[name], errors), name
     assert found.checks["passed"] == 1
 
 

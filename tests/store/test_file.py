@@ -42,6 +42,9 @@ def plane(**changes: Any) -> Surface:
         values=values,
         done={"train_loss": done, "test_accuracy": done.copy()},
         stderr={"train_loss": np.full(shape, 0.5)},
+        low={"test_accuracy": np.full(shape, 0.125)},
+        high={"test_accuracy": np.where(done, 0.5, np.nan)},
+        effective={"train_loss": np.where(done, 40.5, np.nan)},
         examples={"train": np.arange(6).reshape(shape) + 2**40, "test": np.zeros(shape, np.int64)},
         seconds=np.full(shape, 0.125),
         attributes={"problem": "π", "bn": "frozen", "cosine": 0.25, "tolerance": 0.0, "only": ""},
@@ -108,6 +111,10 @@ def test_the_layout_is_the_one_promised(tmp_path: Path) -> None:
         }
         assert [file["values/train_loss"].dims[i][0].name for i in (0, 1)] == ["/x", "/y"]
         assert file["values/train_loss_stderr"][0, 0] == 0.5
+        assert "values/test_accuracy_stderr" not in file
+        assert (file["values/test_accuracy_low"][0, 0], file["values/test_accuracy_high"][0, 0]) == (0.125, 0.5)
+        assert file["effective/train_loss"][0, 0] == 40.5
+        assert file["effective/train_loss"].dims[1][0].name == "/y"
         assert file["done/train_loss"].dtype == np.uint8
         assert file["done/train_loss"][()].tolist() == [[1, 1], [1, 1], [1, 0]]
         assert file["examples/train"].dtype == np.int64

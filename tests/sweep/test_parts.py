@@ -16,6 +16,7 @@ from cases import CORNERS, coordinates, perceptron, tokens
 import landscape
 from landscape import Problem, Surface, store
 from landscape.errors import InputError
+from landscape.surface import BY_METRIC
 from landscape.sweep.blocks import Part, blocks_of
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
@@ -35,7 +36,7 @@ def parts(folder: Path, n: int, make: Callable[[], Problem] = perceptron, **opti
 
 def check_same(ours: Surface, theirs: Surface) -> None:
     assert ours.metrics == theirs.metrics
-    for kind in ("values", "stderr", "done"):
+    for kind in BY_METRIC:
         for key, array in getattr(ours, kind).items():
             assert np.array_equal(getattr(theirs, kind)[key], array, equal_nan=True), (kind, key)
     for split, array in ours.examples.items():
@@ -175,6 +176,10 @@ def test_each_split_keeps_its_examples_and_errors(tmp_path: Path) -> None:
     assert np.array_equal(merged.examples["test"], second.examples["test"])
     assert (merged.examples["train"] == 29).all()
     assert np.array_equal(np.isfinite(merged.stderr["test_loss"]), second.done["test_loss"])
+    for ends in (merged.low, merged.high):  # of a fraction
+        assert np.array_equal(
+            ends["test_accuracy"], np.where(second.done["test_loss"], merged.values["test_accuracy"], np.nan), equal_nan=True
+        )
     done = first.done["train_loss"]
     assert np.array_equal(merged.values["train_loss"][done], first.values["train_loss"][done])
     # The other way round, and once more where a file has fewer examples of a split measured already (as a tolerance makes).
