@@ -35,9 +35,10 @@ def describe(surface: Surface) -> str:
         spread = surface.attributes.get("cosine_sd")
         random = f" (random ones: ±{spread:.4f})" if isinstance(spread, float) else ""
         lines.append(f"  cosine      {surface.attributes['cosine']:.4f}{random}")
+    lines += _statistics(surface)
     lines += [
         f"  {name:<11} {surface.attributes[name]}"
-        for name in ("bn", "ignore", "only", "filters", "precision")
+        for name in ("ignore", "only", "filters", "precision")
         if surface.attributes.get(name)
     ]
     if surface.attributes.get("effective"):
@@ -71,6 +72,16 @@ def describe(surface: Surface) -> str:
         *_runs(surface),
     ]
     return "\n".join(lines)
+
+
+def _statistics(surface: Surface) -> list[str]:
+    """What running statistics do, and why."""
+    bn, reason = surface.attributes.get("bn"), surface.attributes.get("bn_reason")
+    if not bn:
+        return []
+    if not reason and surface.attributes.get("bn_layers") == 0:
+        reason = "the model keeps no running statistics"
+    return [f"  bn          {bn}{f': {reason}' if reason else ''}"]
 
 
 def tabulate(surface: Surface) -> dict[str, Any]:

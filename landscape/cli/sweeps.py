@@ -33,7 +33,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     directions.add_argument("--directions", metavar="FILE", help="use the directions in a file, ours or tomgoldstein's")
     directions.add_argument("--save-directions", action="store_true", help="write the directions into the file")
     directions.add_argument("--seed", type=int, default=0, metavar="S", help="of random directions and samples (default: 0)")
-    directions.add_argument("--bn", choices=POLICIES, help="running statistics (default: moved between checkpoints, else frozen)")
+    directions.add_argument(
+        "--bn",
+        choices=POLICIES,
+        help="running statistics (default: frozen; between checkpoints interpolated, or recalibrated where a variance would be negative)",
+    )
     data = parser.add_argument_group("data")
     data.add_argument("--split", metavar="train,test", help="data split or splits measured on (default: train)")
     data.add_argument(

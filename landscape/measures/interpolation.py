@@ -7,7 +7,9 @@ import numpy as np
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
-__all__ = ["alpha_half", "barrier", "between_models", "bump", "climb"]
+__all__ = ["WITHHELD", "alpha_half", "barrier", "between_models", "bump", "climb", "ends_elsewhere"]
+
+WITHHELD = "running statistics stay at the origin's, so the other end is not the other model"
 
 
 def bump(surface: Surface, key: str | None = None) -> Number | None:
@@ -16,13 +18,13 @@ def bump(surface: Surface, key: str | None = None) -> Number | None:
     max(0, max over α in [0, 1] of L(α) - chord(α)) / |L(0) - L(1)| with chord(α) = (1-α)·L(0) + α·L(1) and L linear between nodes;
     0 for a path that stays below the straight descent (Goodfellow, Vinyals, Saxe 2015 plot such paths). None for lines along other
     directions, lines that do not reach from 0 to 1, and ends without a finite loss or with equal ones.
-    "≥" where a point in between is NaN or not measured yet.
+    "≥" where a point in between is NaN or not measured yet. Withheld where the line does not end at the other model.
     """
     rise = barrier(surface, key)
     path = _path(surface, key)
     if rise is None or path is None or path[1][0] == path[1][-1]:
         return None
-    return Number(rise.value / abs(float(path[1][0] - path[1][-1])), "of |L(0) - L(1)|", rise.bound)
+    return Number(rise.value / abs(float(path[1][0] - path[1][-1])), "of |L(0) - L(1)|", rise.bound, rise.withheld)
 
 
 def barrier(surface: Surface, key: str | None = None) -> Number | None:
@@ -31,11 +33,13 @@ def barrier(surface: Surface, key: str | None = None) -> Number | None:
     max(0, max over α in [0, 1] of L(α) - chord(α)), chord and L as in `bump`, whose height this is before it is divided by the drop;
     two solutions of about the same loss have next to no drop to compare it with. 0 where the loss is convex along the line. None for
     lines along other directions, lines that do not reach from 0 to 1, and ends without a finite loss.
-    "≥" where a point in between is NaN or not measured yet.
+    "≥" where a point in between is NaN or not measured yet. Withheld where the line does not end at the other model.
     """
     path = _path(surface, key)
     if path is None:
         return None
+    if ends_elsewhere(surface):
+        return Number(np.nan, surface.metric(key).unit, withheld=WITHHELD)
     alpha, loss = path
     start, end = float(loss[0]), float(loss[-1])
     if not np.isfinite([start, end]).all():
@@ -49,11 +53,14 @@ def climb(surface: Surface, key: str | None = None) -> Number | None:
 
     max over 0 ≤ α ≤ β ≤ 1 of (L(β) - L(α)) / (L(0) - L(1)), L linear between nodes; the numerator is the least Δ for which the path is
     Δ-monotonic (Lucas et al. 2021). Unlike `bump` it does not count a path that is late in falling. None where `bump` is, and where
-    the loss does not drop from 0 to 1. "≥" where a point in between is NaN or not measured yet.
+    the loss does not drop from 0 to 1. "≥" where a point in between is NaN or not measured yet. Withheld where the line does not end
+    at the other model.
     """
     path = _path(surface, key)
     if path is None:
         return None
+    if ends_elsewhere(surface):
+        return Number(np.nan, "of L(0) - L(1)", withheld=WITHHELD)
     _, loss = path
     if not np.isfinite(loss[[0, -1]]).all() or not loss[-1] < loss[0]:
         return None
@@ -66,11 +73,14 @@ def climb(surface: Surface, key: str | None = None) -> Number | None:
 def alpha_half(surface: Surface, key: str | None = None) -> Number | None:
     """The first α in [0, 1] at which half of the drop is done: L(α) = (L(0) + L(1))/2, with L linear between nodes.
 
-    None where `bump` is, where the loss does not drop from 0 to 1, and where a point before is NaN or not measured yet.
+    None where `bump` is, where the loss does not drop from 0 to 1, and where a point before is NaN or not measured yet. Withheld where
+    the line does not end at the other model.
     """
     path = _path(surface, key)
     if path is None:
         return None
+    if ends_elsewhere(surface):
+        return Number(np.nan, "direction", withheld=WITHHELD)
     alpha, loss = path
     if not np.isfinite(loss[[0, -1]]).all() or not loss[-1] < loss[0]:
         return None
@@ -90,6 +100,16 @@ def between_models(surface: Surface) -> bool:
     axis = surface.axes[0]
     is_difference = surface.kind == "line" and axis.attributes.get("source") == "difference"
     return is_difference and bool(axis.values.min() <= 0 and axis.values.max() >= 1)
+
+
+def ends_elsewhere(surface: Surface) -> bool:
+    """Whether the point at 1 has the other model's weights with the origin's running statistics, and so is not that model.
+
+    Files of version 0.1.0 say so in the self-check alone: there the other model was not compared.
+    """
+    if surface.attributes.get("bn") != "frozen":
+        return False
+    return "bn_ends" in surface.attributes or any(name.endswith("_compared") for name in surface.checks)
 
 
 def _path(surface: Surface, key: str | None) -> tuple[np.ndarray, np.ndarray] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landscape.measures.interpolation import between_models
+from landscape.measures.interpolation import WITHHELD, between_models, ends_elsewhere
 from landscape.measures.noise import rounding_noise, steps
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
@@ -35,12 +35,15 @@ def turning_points(surface: Surface, key: str | None = None) -> Number | None:
 def turning_points_between(surface: Surface, key: str | None = None) -> Number | None:
     """The turning points of a line between two models over its nodes in [0, 1]: 0 for a monotone path.
 
-    As in `turning_points`; None for lines along other directions and lines that do not reach from 0 to 1.
+    As in `turning_points`; None for lines along other directions and lines that do not reach from 0 to 1. Withheld where the line does not
+    end at the other model.
     """
     metric = surface.metric(key)
     values, done = measured(surface, metric.key)
     if not between_models(surface) or not surface.same_examples(metric.split):
         return None
+    if ends_elsewhere(surface):
+        return Number(np.nan, "between the models", withheld=WITHHELD)
     within = (surface.x >= 0) & (surface.x <= 1)
     noise = rounding_noise(surface, metric.key)
     turns = float(count_turns(steps(values[within], noise[within])))

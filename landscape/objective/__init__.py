@@ -6,22 +6,25 @@ from landscape.objective.allocator import free_bytes, out_of_memory, peak_bytes
 from landscape.objective.apart import measure_apart
 from landscape.objective.calibration import Calibration, agree, calibrate
 from landscape.objective.engine import MODES, PRECISIONS, Engine
-from landscape.objective.norms import POLICIES, describe_calibration
+from landscape.objective.norms import POLICIES, STATISTICS, describe_calibration, recalibrated_layers, statistics_layers
 from landscape.objective.objective import Measurement, Objective
 from landscape.objective.private import trains_otherwise
 from landscape.objective.sample import Sample, choose
 from landscape.objective.statistics import Estimate, wilson
+from landscape.objective.variances import Variances
 
 __all__ = [
     "MODES",
     "POLICIES",
     "PRECISIONS",
+    "STATISTICS",
     "Calibration",
     "Engine",
     "Estimate",
     "Measurement",
     "Objective",
     "Sample",
+    "Variances",
     "agree",
     "calibrate",
     "choose",
@@ -30,6 +33,8 @@ __all__ = [
     "measure_apart",
     "out_of_memory",
     "peak_bytes",
+    "recalibrated_layers",
+    "statistics_layers",
     "trains_otherwise",
     "wilson",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from landscape.objective.variances import Variances
 from landscape.subspace import Subspace
 
 __all__ = ["Mover"]
@@ -21,7 +22,7 @@ class Mover:
     them for each direction; where they are large, or stay on the host, they are used tensor by tensor as they are instead, which
     takes no second copy. Running statistics are few but divide what passes through them, so that a rounding at a small variance
     counts: they are moved in float64 and cast once, and the end of a line between two models has the second one's statistics to the
-    last bit.
+    last bit. Where a running variance would be negative, that layer's are NaN: torch would find a number as long as v + eps is positive.
 
     Args:
         model: the engine's own copy; every parameter and buffer of the origin is copied into it here.
@@ -54,6 +55,7 @@ class Mover:
             for name in subspace.origin
             if name in statistics
         ]
+        self._variances = Variances(subspace)
 
     @torch.no_grad()
     def __call__(self, coordinates: Sequence[float]) -> None:
@@ -68,6 +70,10 @@ class Mover:
             for coordinate, part in zip(coordinates, parts, strict=True):
                 value.add_(part, alpha=float(coordinate))
             target.copy_(value)
+        negative = self._variances.negative_at(coordinates)
+        for name, target, _, _ in self._statistics:
+            if name in negative:
+                target.fill_(torch.nan)
 
     @torch.no_grad()
     def several(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
@@ -97,11 +103,14 @@ class Mover:
 
     def _several_statistics(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
         found = {}
+        negative = [self._variances.negative_at(place) for place in places]
         for name, target, origin, parts in self._statistics:
             values = origin.repeat(len(places), *[1] * origin.dim())
-            for value, place in zip(values, places, strict=True):
+            for value, place, wrong in zip(values, places, negative, strict=True):
                 for coordinate, part in zip(place, parts, strict=True):
                     value.add_(part, alpha=float(coordinate))
+                if name in wrong:
+                    value.fill_(torch.nan)
             found[name] = values.to(target.dtype)
         return found
 

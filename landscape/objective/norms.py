@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TypeGuard
 
 import torch
 from torch import nn
 
 from landscape.errors import InputError
 from landscape.problem.data import Batch
+from landscape.weights import unwrap
 
-__all__ = ["POLICIES", "Recalibration", "calibration_spans", "describe_calibration", "running_norms"]
+__all__ = [
+    "POLICIES",
+    "STATISTICS",
+    "Recalibration",
+    "calibration_spans",
+    "describe_calibration",
+    "recalibrated_layers",
+    "statistics_layers",
+]
 
-POLICIES = ("moved", "frozen", "recalibrated")
+POLICIES = ("interpolated", "frozen", "recalibrated")
+STATISTICS = ("running_mean", "running_var")
 _EXAMPLES = 2048
 _BATCH = 256
 
 
-def running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
-    """The layers of a model that keep running statistics and estimate them in train mode; those that refuse to train are left out."""
-    return [
-        layer
-        for layer in model.modules()
-        if isinstance(layer, nn.modules.batchnorm._NormBase)
-        and layer.track_running_stats
-        and layer.running_mean is not None
-        and layer.running_var is not None
-        and _trains(layer)
-    ]
+def statistics_layers(model: nn.Module) -> list[str]:
+    """The names of the layers that keep running statistics, torch's or a user's own."""
+    named = unwrap(model).named_modules()
+    return [name for name, layer in named if any(layer._buffers.get(statistic) is not None for statistic in STATISTICS)]
+
+
+def recalibrated_layers(model: nn.Module) -> list[str]:
+    """The names of the layers whose running statistics a recalibration estimates; the model is left as it is."""
+    return [name for name, layer in unwrap(model).named_modules() if _keeps_statistics(layer) and _trains(copy.deepcopy(layer))]
+
+
+def _running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
+    """The layers whose running statistics a recalibration estimates, of a private copy."""
+    return [layer for layer in model.modules() if _keeps_statistics(layer) and _trains(layer)]
+
+
+def _keeps_statistics(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._NormBase]:
+    if not isinstance(layer, nn.modules.batchnorm._NormBase) or not layer.track_running_stats:
+        return False
+    return all(layer._buffers.get(statistic) is not None for statistic in STATISTICS)
 
 
 def calibration_spans(size: int) -> list[tuple[int, int]]:
@@ -70,11 +91,13 @@ class Recalibration:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._averages = [_Average(layer) for layer in running_norms(model)]
+        self._averages = [_Average(layer) for layer in _running_norms(model)]
 
     @torch.no_grad()
     def __call__(self, batches: Iterable[tuple[Batch, int]], forward: Callable[[nn.Module, Batch, int], object]) -> None:
-        """Calibrate on some batches, given with the number of examples in each."""
+        """Calibrate on some batches, given with the number of examples in each; without such layers there is nothing to do."""
+        if not self._averages:
+            return
         with ExitStack() as opened:
             for average in self._averages:
                 opened.enter_context(average)
@@ -125,7 +148,7 @@ class _Average:
 
 
 def _trains(layer: nn.Module) -> bool:
-    """Whether a layer goes into train mode when told to; some are made to stay out of it for good."""
+    """Whether a layer goes into train mode when told to; some are made to stay out of it for good, and keep their statistics."""
     before = {part: part.training for part in layer.modules()}
     layer.train()
     trains = layer.training

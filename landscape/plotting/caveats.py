@@ -12,6 +12,7 @@ from landscape.surface import Metric, Surface
 __all__ = [
     "describe_examples",
     "describe_left_out",
+    "describe_policies",
     "describe_precision",
     "describe_relative_error",
     "describe_resolution",
@@ -43,6 +44,22 @@ def describe_examples(surface: Surface, split: str) -> str:
         return f"each point measured until its loss had a standard error of {_percent(_tolerance(surface))}{end}, on {spread} {of}"
     order = str(data.get("order", ""))
     return f"measured on {used:,} {of}{f' ({order})' if order else ''}" if 0 < used < size else ""
+
+
+def describe_policies(surfaces: Sequence[Surface], names: Sequence[str]) -> str:
+    """What running statistics do in surfaces shown together where that differs; empty where it is the same, or there are none.
+
+    >>> frozen, other = (Surface("line", (), {}, {}, {}, attributes={"bn": bn}) for bn in ("frozen", "recalibrated"))
+    >>> describe_policies([frozen, other, frozen], ["a", "b", "c"])
+    'running statistics differ, compare with care: frozen in a, c; recalibrated in b'
+    """
+    policies: dict[str, list[str]] = {}
+    for surface, name in zip(surfaces, names, strict=True):
+        bn, layers = surface.attributes.get("bn"), surface.attributes.get("bn_layers")
+        if bn and layers != 0 and name not in policies.setdefault(str(bn), []):
+            policies[str(bn)].append(name)
+    told = "; ".join(f"{bn} in {', '.join(holders)}" for bn, holders in policies.items())
+    return f"running statistics differ, compare with care: {told}" if len(policies) > 1 else ""
 
 
 def describe_precision(surface: Surface) -> str:

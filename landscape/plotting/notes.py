@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.plotting.caveats import describe_examples, describe_precision, describe_relative_error, is_approximate
+from landscape.plotting.caveats import (
+    describe_examples,
+    describe_policies,
+    describe_precision,
+    describe_relative_error,
+    is_approximate,
+)
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label, printable
 from landscape.plotting.styles import Sheet
@@ -49,7 +55,9 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
         ]
         for note in dict.fromkeys(filter(None, notes)):
             owners.setdefault(note, []).append(name)
-    return [note if len(holders) == len(names) else f"{', '.join(holders)}: {note}" for note, holders in owners.items()]
+    told = [note if len(holders) == len(names) else f"{', '.join(holders)}: {note}" for note, holders in owners.items()]
+    policies = describe_policies([panel.surface for panel in panels], [panel.name for panel in panels])
+    return [*told, policies] if policies else told
 
 
 def _errors(panels: Sequence[Panel]) -> str:

@@ -45,6 +45,8 @@ def read(path: str | os.PathLike[str]) -> Surface:
     path = Path(path)
     with opened(path) as file:
         attributes = _read_header(file, path)
+        if attributes.get("bn") == "moved":  # the word of version 0.1.0
+            attributes["bn"] = "interpolated"
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
         shape = tuple(len(axis.values) for axis in axes)
         metrics, arrays = _read_values(file, shape, path)

@@ -34,7 +34,7 @@ def line(
 ) -> Surface:
     """Measure a problem along a line: from one checkpoint to another, or from one along random directions.
 
-    With `end`, the points are (1 − a)·θ_start + a·θ_end (Goodfellow, Vinyals and Saxe 2015), running statistics moving along;
+    With `end`, the points are (1 − a)·θ_start + a·θ_end (Goodfellow, Vinyals and Saxe 2015), running statistics included;
     without, θ_start + a·δ with a filter-normalized Gaussian δ (Li et al. 2018, sec. 4).
 
     Args:

@@ -76,6 +76,8 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     device = executor.together(lambda: choose_device(options.device, executor))
     if device.type == "cuda":
         torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
+    if "bn_reason" in plan.attributes:
+        progress.note(f"batch norm {plan.bn}: {plan.attributes['bn_reason']}")
     samples, calibration = executor.together(lambda: _examples(plan, options))
     settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
     mine = Place.of(device)
@@ -111,13 +113,8 @@ def _examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | No
     """The examples measured on, by split, and those batch norm is recalibrated on."""
     splits = options.splits(plan.problem.splits)
     samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
-    if plan.bn != "recalibrated":
+    if not plan.calibrates:
         return samples, None
-    if "train" not in plan.problem.splits:
-        raise InputError(
-            f'--bn recalibrated estimates on training examples, and there is no data split "train" (but {", ".join(plan.problem.splits)}); '
-            "name it so, or use another --bn"
-        )
     return samples, plan.problem.examples("train")
 
 

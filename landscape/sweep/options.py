@@ -36,7 +36,9 @@ class Options:
         memory: what the examples may occupy on the device, as bytes, "8G" or a share of what is free; more is streamed.
         offload: leave the directions in main memory (on the CPU, in a file) and bring them tensor by tensor at each point.
         tolerance: 0, or the relative standard error at which a point may stop looking at further examples.
-        bn: what running statistics do: "moved" along the line, "frozen", or "recalibrated" at each point.
+        bn: what running statistics do: "interpolated" along the line, "frozen" at the origin's, or "recalibrated" at each point over the
+            first 2,048 training examples; by default interpolated between checkpoints, recalibrated where a running variance would
+            turn negative on the way, and frozen along random directions.
         level: how far above the origin's loss the basin reaches, in nats.
         to: the file; None keeps the surface in memory.
         save_directions: write the directions into the file too.

@@ -31,6 +31,7 @@ from landscape.problem import Problem
 from landscape.subspace import Subspace
 from landscape.surface import Axis
 from landscape.sweep.ground import Ground, Model, described_filters
+from landscape.sweep.policies import settle_policy
 from landscape.weights import Weights, digest, parameter_names
 
 __all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
@@ -50,7 +51,7 @@ class Geometry:
     ignore: str | Sequence[str] | None = None  # "bias,norm" for random directions, "none" otherwise
     only: str | None = None
     directions: str | os.PathLike[str] | None = None
-    bn: str | None = None  # "moved" where running statistics lie in the direction, else "frozen"
+    bn: str | None = None  # what fits: see `settle_policy`
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -86,12 +87,17 @@ class Plan:
     bn: str
     seed: int
     models: tuple[Model, ...]  # the origin first
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # ignore, only, cosine, cosine_sd
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # ignore, only, cosine, cosine_sd, bn_layers, bn_reason
 
     @property
     def grid(self) -> Grid:
         """The axes as a grid."""
         return Grid(tuple(axis.values for axis in self.axes))
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether running statistics are estimated anew at each point."""
+        return self.bn == "recalibrated" and self.attributes.get("bn_layers", 0) > 0
 
     @property
     def n_draws(self) -> int:
@@ -135,10 +141,10 @@ def plan_line(
         if seeds is not None:
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
         goal = Ground.stored(problem, end, names[1]).origin
-        directions, bn, attributes = _differences(problem, geometry, [ground.origin, goal], orthogonal=False)
+        directions, bn, attributes = _differences(problem, geometry, [ground.origin, goal], False, {"x": values})
         along = Axis("x", values, directions[0].described())
         return _plan(problem, ground, "line", (along,), directions, bn, geometry.seed, [goal], attributes)
-    ground, directions, bn, attributes = _spanning(ground, geometry, ["x"], seeds)
+    ground, directions, bn, attributes = _spanning(ground, geometry, {"x": values}, seeds)
     axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
     if seeds is not None:
         for seed in seeds:
@@ -176,21 +182,21 @@ def plan_surface(
         )
     through = end_x is not None
     default = BETWEEN_PLANE if through else AROUND
-    values = [axis_values(axis if axis is not None else default) for axis in (x, y)]
+    values = {name: axis_values(axis if axis is not None else default) for name, axis in (("x", x), ("y", y))}
     names = names_of({"model": start, "end_x": end_x, "end_y": end_y})
     ground = Ground.stored(problem, start, names[0])
     goals = []
     if through:
         goals = [Ground.stored(problem, goal, name).origin for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
-        directions, bn, attributes = _differences(problem, geometry, [ground.origin, *goals], orthogonal)
+        directions, bn, attributes = _differences(problem, geometry, [ground.origin, *goals], orthogonal, values)
     else:
-        ground, directions, bn, attributes = _spanning(ground, geometry, ["x", "y"], None)
+        ground, directions, bn, attributes = _spanning(ground, geometry, values, None)
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
             attributes["cosine"] = cosine(*directions)
     if attributes["cosine"] ** 2 > 1 - 1e-10:
         raise InputError("the two directions are parallel, so that they span no plane; are two of the checkpoints the same?")
-    axes = tuple(Axis(name, v, d.described()) for name, v, d in zip("xy", values, directions, strict=True))
+    axes = tuple(Axis(name, v, d.described()) for (name, v), d in zip(values.items(), directions, strict=True))
     return _plan(problem, ground, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 
 
@@ -213,30 +219,29 @@ def _plan(
 
 
 def _differences(
-    problem: Problem, geometry: Geometry, models: Sequence[Model], orthogonal: bool
+    problem: Problem, geometry: Geometry, models: Sequence[Model], orthogonal: bool, axes: Mapping[str, np.ndarray]
 ) -> tuple[list[Direction], str, dict[str, Any]]:
     """The directions from the first model to the others, what running statistics do, and the attributes to store."""
     if geometry.normalize not in (None, "none"):
         raise InputError("directions between checkpoints keep their length; --normalize is for random directions")
     if geometry.directions is not None:
         raise InputError("--directions replaces random directions; it does not go with several checkpoints")
-    origin, ignored, bn = models[0], geometry.ignored or (), geometry.bn or "moved"
+    origin, ignored = models[0], geometry.ignored or ()
     model_roles = roles(problem.model)
     names = moving(origin.weights, model_roles, ignored, geometry.only)
     directions = [between(origin.weights, goal.weights, problem.model, names, (origin.name, goal.name)) for goal in models[1:]]
-    if bn != "moved":
-        directions = [replace(direction, buffers={}) for direction in directions]
     attributes = _attributes(ignored, geometry.only)
     if len(directions) == 2:
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
         attributes["cosine"] = cosine(*directions)
         attributes["cosine_sd"] = cosine_spread(origin.weights, model_roles, names, "none")
-    return directions, bn, attributes
+    policy = settle_policy(problem, geometry.bn, origin.weights, directions, axes)
+    return policy.directions, policy.bn, {**attributes, **policy.attributes}
 
 
 def _spanning(
-    ground: Ground, geometry: Geometry, axes: Sequence[str], seeds: Sequence[int] | None
+    ground: Ground, geometry: Geometry, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
 ) -> tuple[Ground, list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
     ignored: tuple[str, ...] = ()
@@ -245,35 +250,27 @@ def _spanning(
             raise InputError(
                 "directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them"
             )
-        ground, directions = _from_file(Path(geometry.directions), ground, axes)
+        ground, directions = _from_file(Path(geometry.directions), ground, list(axes))
         model_roles = roles(ground.problem.model, ground.problem.filters)
-        moves = any(direction.buffers for direction in directions)
-        bn, normalize = geometry.bn or ("moved" if moves else "frozen"), "none"
-        if bn != "moved":
-            directions = [replace(direction, buffers={}) for direction in directions]
-        names = list(directions[0].parameters)
+        names, normalize = list(directions[0].parameters), "none"
     else:
-        moves, ground = False, ground.baked()
+        ground = ground.baked()
         model_roles = roles(ground.problem.model, ground.problem.filters)
         normalize = geometry.normalize or "filter"
         ignored = ("bias", "norm") if geometry.ignored is None else geometry.ignored
         ground.check_only(geometry.only)
         names = moving(ground.origin.weights, model_roles, ignored, geometry.only)
-        bn = geometry.bn or "frozen"
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
         start, pruned = ground.origin.weights, ground.pruned
         directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
-    if bn == "moved" and not moves:
-        raise InputError(
-            "--bn moved needs a direction that holds running statistics; random directions do not: use frozen or recalibrated"
-        )
     attributes = _attributes(ignored, geometry.only)
     if normalize in ("filter", "unit-filter"):
         attributes |= described_filters(ground.problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
         attributes["cosine_sd"] = cosine_spread(ground.origin.weights, model_roles, names, normalize, ground.pruned)
-    return ground, directions, bn, attributes
+    policy = settle_policy(ground.problem, geometry.bn, ground.origin.weights, directions, axes)
+    return ground, policy.directions, policy.bn, {**attributes, **policy.attributes}
 
 
 def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
         "tolerance": engine.tolerance,
         **plan.attributes,
     }
-    if plan.bn == "recalibrated":
+    if plan.calibrates:
         attributes["bn_calibration"] = describe_calibration(plan.problem.examples("train").size)
     return attributes
 

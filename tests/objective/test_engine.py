@@ -343,7 +343,7 @@ def test_a_tolerance_wants_64_examples() -> None:
     [
         ({"precision": "fp23"}, 'did you mean "fp32"'),
         ({"precision": "tf32"}, "CUDA devices only"),
-        ({"bn": "moving"}, 'did you mean "moved"'),
+        ({"bn": "interpolate"}, 'did you mean "interpolated"'),
         ({"batch_size": 0}, "at least 1"),
         ({"tolerance": -0.1}, "between 0"),
         ({"tolerance": 1.0}, "between 0"),

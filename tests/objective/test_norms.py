@@ -1,4 +1,4 @@
-"""Running statistics, moved, frozen or recalibrated, against hand-written loops."""
+"""Running statistics, interpolated or frozen, against hand-written loops."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ ROUNDED = 1e-6
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 1.0, 1.5])
-def test_moved_statistics_go_along_the_line(place: float) -> None:
+def test_interpolated_statistics_go_along_the_line(place: float) -> None:
     problem, end = images(), images(1).model
     expected = own_loss(at(problem.model, end, place, with_statistics=True), problem)
-    assert measured(problem, line(problem.model, end), "moved", place) == pytest.approx(expected, rel=ROUNDED)
+    assert measured(problem, line(problem.model, end), "interpolated", place) == pytest.approx(expected, rel=ROUNDED)
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 1.0])
@@ -82,7 +82,7 @@ def test_counters_and_the_users_statistics_never_move() -> None:
     model = problem.model.train()
     before = copy.deepcopy(model.state_dict())
     space = line(model, seeded(Images, 1))
-    for bn in ("moved", "recalibrated"):
+    for bn in ("interpolated", "recalibrated"):
         measured(problem, space, bn, 0.5, Examples.read("c", CALIBRATION))
     assert int(before["bn.num_batches_tracked"]) == 3
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

@@ -101,6 +101,24 @@ def test_the_notes_say_what_was_measured_on_what(plane: Make) -> None:
     assert figure(whole).get_supxlabel() == ""
 
 
+@pytest.mark.parametrize("kind", ["heatmap", "curve"])
+def test_surfaces_with_other_policies_of_batch_norm_are_warned_of(plane: Make, line: Make, kind: str) -> None:
+    def drawn(**attributes: dict[str, object]) -> Figure:
+        surfaces = [
+            line(X, name, train_loss=1 + X**2, attributes=own) if kind == "curve" else bowl(plane, name=name, attributes=own)
+            for name, own in attributes.items()
+        ]
+        return figure(surfaces, kind=kind)
+
+    frozen, moved, none = {"bn": "frozen"}, {"bn": "interpolated", "bn_layers": 3}, {"bn": "interpolated", "bn_layers": 0}
+    told = drawn(a=frozen, b=moved, c=frozen, d=none, e={})
+    note = "running statistics differ, compare with care: frozen in a, c; interpolated in b"
+    assert note in re.sub(r"[ \n]+", " ", told.get_supxlabel())
+    assert note in told.caption
+    for alike in (drawn(a=frozen, b=frozen), drawn(a=frozen, d=none), drawn(a=moved), drawn(a=frozen, e={})):
+        assert "running statistics" not in alike.caption
+
+
 @pytest.mark.parametrize("kind", ["heatmap", "filled", "relief"])
 def test_the_notes_say_how_far_values_may_be_from_the_exact_ones(plane: Make, kind: str) -> None:
     """The standard error as a share of the value, largest where the value is smallest; and what the audit found."""

@@ -47,7 +47,7 @@ def test_defaults_around_one_model() -> None:
 
 def test_defaults_between_two_models() -> None:
     plan = line(images(), None, images(1).model)
-    assert (plan.bn, plan.attributes["ignore"]) == ("moved", "none")
+    assert (plan.bn, plan.attributes["ignore"]) == ("interpolated", "none")
     assert set(plan.subspace.directions[0].parameters) == set(weights.parameter_names(images().model))
     assert set(plan.subspace.directions[0].buffers) == {"bn.running_mean", "bn.running_var"}
     assert plan.axes[0].attributes["from"] == "model"
@@ -99,7 +99,7 @@ def test_directions_with_running_statistics_come_back_too(tmp_path: Path) -> Non
     problem, end = images(), images(1).model
     first = landscape.line(problem, None, end, x=(0, 1, 3), to=tmp_path / "d.h5", save_directions=True, quiet=True)
     again = landscape.line(problem, directions=tmp_path / "d.h5", x=(0, 1, 3), quiet=True)
-    assert again.attributes["bn"] == "moved"
+    assert again.attributes["bn"] == "interpolated"
     assert np.array_equal(first.values["train_loss"], again.values["train_loss"])
     frozen = landscape.line(problem, directions=tmp_path / "d.h5", x=(0, 1, 3), bn="frozen", quiet=True)
     assert not np.array_equal(first.values["train_loss"], frozen.values["train_loss"])
@@ -123,7 +123,7 @@ SAME = seeded(Images)
         (lambda: plane(images(), None, images(1).model, images(1).model), "parallel"),
         (lambda: plane(images(), None, images(1).model, images(1).model, orthogonal=True), "parallel"),
         (lambda: line(images(), None, images().model), "zero in every parameter"),
-        (lambda: line(images(), bn="moved"), "random directions do not"),
+        (lambda: line(images(), bn="interpolated"), "random directions do not"),
         (lambda: line(images(), None, images(1).model, normalize="filter"), "keep their length"),
         (lambda: line(images(), None, images(1).model, seeds=[1, 2]), "several seeds draw random directions"),
         (lambda: line(images(), None, images(1).model, directions="d.h5"), "does not go with several checkpoints"),

@@ -106,6 +106,16 @@ def test_the_page_says_how_far_values_may_be_from_the_exact_ones() -> None:
     assert held[1]["notes"]["train_loss"] == []
 
 
+def test_the_page_warns_where_running_statistics_differ() -> None:
+    frozen, moved = changed(tilted("a"), attributes={"bn": "frozen"}), changed(tilted("b"), attributes={"bn": "recalibrated"})
+    other = changed(line([0, 1], [1, 2], "c"), attributes={"bn": "frozen"})
+    note = "Running statistics differ, compare with care: frozen in a, c; recalibrated in b."
+    drawn = embedded([frozen, moved, other], names=["a", "b", "c"])
+    assert [part["notes"]["train_loss"] for part in (*drawn["planes"], *drawn["lines"])] == [[note]] * 3
+    alike = embedded([frozen, other], names=["a", "c"])
+    assert [part["notes"]["train_loss"] for part in (*alike["planes"], *alike["lines"])] == [[]] * 2
+
+
 def test_metrics_are_those_all_surfaces_hold() -> None:
     one = plane([0, 1], [0, 1], test_loss=np.ones((2, 2)), train_loss=np.ones((2, 2)), train_accuracy=np.ones((2, 2)))
     other = plane([0, 1], [0, 1], train_loss=np.ones((2, 2)), test_loss=np.ones((2, 2)))

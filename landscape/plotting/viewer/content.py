@@ -12,6 +12,7 @@ from landscape.errors import InputError
 from landscape.plotting.caveats import (
     describe_examples,
     describe_left_out,
+    describe_policies,
     describe_precision,
     describe_relative_error,
     describe_resolution,
@@ -43,6 +44,11 @@ def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any
     metrics = [surfaces[0].metrics[key] for key in keys]
     packer = Packer()
     pairs = list(zip(surfaces, titles, strict=True))
+    planes = [_plane(surface, title, keys, packer) for surface, title in pairs if surface.kind == "surface"]
+    lines = [_line(surface, title, keys, packer) for surface, title in pairs if surface.kind == "line"]
+    if policies := describe_policies(surfaces, titles):
+        for notes in (notes for drawn in (*planes, *lines) for notes in drawn["notes"].values()):
+            notes.append(_sentence(policies))
     return {
         "metrics": [
             {
@@ -56,8 +62,8 @@ def content(surfaces: Sequence[Surface], titles: Sequence[str]) -> dict[str, Any
         ],
         "metric": wanted if wanted in keys else keys[0],
         "colours": _colours(),
-        "planes": [_plane(surface, title, keys, packer) for surface, title in pairs if surface.kind == "surface"],
-        "lines": [_line(surface, title, keys, packer) for surface, title in pairs if surface.kind == "line"],
+        "planes": planes,
+        "lines": lines,
         "numbers": packer.text(),
     }
 
@@ -164,7 +170,11 @@ def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
         error = describe_relative_error(part, part.metrics[key], np.asarray(part.done[key], dtype=bool))
         examples = describe_examples(part, part.metrics[key].split)
         notes += [examples, f"largest standard error: {error}" if error else "", describe_precision(surface)]
-    return [f"{note[0].upper()}{note[1:]}." for note in notes if note]
+    return [_sentence(note) for note in notes if note]
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def _point(point: Point) -> dict[str, Any]:
