@@ -17,7 +17,17 @@ from torch.nn.utils.weight_norm import WeightNorm
 from landscape.errors import InputError, in_a_line, users_code
 from landscape.weights import unwrap
 
-__all__ = ["PRUNING", "WEIGHT_NORM", "copy_module", "effective", "effective_name", "pruned_entries", "stored_in_parts"]
+__all__ = [
+    "PRUNING",
+    "WEIGHT_NORM",
+    "computed_type",
+    "converted",
+    "copy_module",
+    "effective",
+    "effective_name",
+    "pruned_entries",
+    "stored_in_parts",
+]
 
 WEIGHT_NORM, PRUNING = "weight norm", "pruning"
 _WORDS = {"_WeightNorm": WEIGHT_NORM, "_SpectralNorm": "spectral norm", "_Orthogonal": "orthogonal"}
@@ -51,6 +61,19 @@ def copy_module(module: nn.Module) -> nn.Module:
             kind = type(layer)
             layer.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
     return private
+
+
+def computed_type(dtype: torch.dtype, wanted: torch.dtype) -> torch.dtype:
+    """The type that numbers of some type are computed in where real ones are computed in `wanted`: complex ones in its complex kin."""
+    if dtype.is_complex:
+        return torch.complex128 if wanted == torch.float64 else torch.complex64
+    return wanted if dtype.is_floating_point else dtype
+
+
+def converted(module: nn.Module, device: torch.device, wanted: torch.dtype) -> nn.Module:
+    """A module moved to a device, its parameters and buffers in the types they are computed in; changed in place."""
+    module._apply(lambda tensor: tensor.to(device, computed_type(tensor.dtype, wanted)))  # type: ignore[no-untyped-call]
+    return module
 
 
 def _computed(held: object, seen: set[int]) -> Iterator[Tensor]:

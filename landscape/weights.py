@@ -16,10 +16,12 @@ __all__ = [
     "difference",
     "digest",
     "dot",
+    "is_movable",
     "norm",
     "parameter_names",
     "read",
     "strip_prefix",
+    "to_double",
     "unwrap",
 ]
 
@@ -57,8 +59,18 @@ def parameter_names(module: nn.Module) -> list[str]:
 
 
 def buffer_names(module: nn.Module) -> list[str]:
-    """The names of a module's floating-point buffers: running statistics and the like, never counters."""
-    return [name for name, buffer in unwrap(module).named_buffers() if buffer.is_floating_point()]
+    """The names of a module's buffers of real or complex numbers: running statistics and the like, never counters."""
+    return [name for name, buffer in unwrap(module).named_buffers() if is_movable(buffer)]
+
+
+def is_movable(tensor: Tensor) -> bool:
+    """Whether a tensor holds real or complex numbers, which can be moved; truth values and whole numbers cannot."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def to_double(tensor: Tensor) -> Tensor:
+    """A tensor in double precision, complex where it is complex."""
+    return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
 def read(module: nn.Module) -> Weights:
@@ -83,8 +95,17 @@ def _at_least_single(tensor: Tensor) -> Tensor:
 
 
 def dot(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
-    """The inner product over the names both have, summed in float64."""
-    return math.fsum(float((first[name].double() * second[name].double()).sum()) for name in first if name in second)
+    """The inner product over the names both have, summed in float64: Σ ab, and Re Σ āb for complex numbers.
+
+    A complex number counts as the two real ones that it is, so that lengths and angles are those of the real vector space.
+    """
+    return math.fsum(_product(to_double(first[name]), to_double(second[name])) for name in first if name in second)
+
+
+def _product(first: Tensor, second: Tensor) -> float:
+    if first.is_complex() or second.is_complex():
+        return float((first.conj() * second).real.sum())
+    return float((first * second).sum())
 
 
 def norm(weights: Mapping[str, Tensor]) -> float:
@@ -96,10 +117,10 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over sorted (name, dtype, shape, little-endian bytes), the same on every machine and device."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = tensors[name].detach().cpu().resolve_conj().resolve_neg().contiguous()
         sha.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{tuple(tensor.shape)}|".encode())
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.view(torch.int16)  # numpy has no bfloat16; the bytes are the same
-        data = tensor.numpy()
+        data = (torch.view_as_real(tensor) if tensor.dtype == torch.complex32 else tensor).numpy()
         sha.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
     return sha.hexdigest()

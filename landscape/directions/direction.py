@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.weights import Weights, add, buffer_names, difference, digest, dot, norm, unwrap
+from landscape.weights import Weights, add, buffer_names, difference, digest, dot, is_movable, norm, to_double, unwrap
 
 __all__ = ["Direction", "between", "cosine", "from_arrays", "orthogonalize"]
 
@@ -73,7 +73,9 @@ def between(
         "from": labels[0],
         "to": labels[1],
     }
-    statistics = {name: end[name].double() - start[name].double() for name in buffer_names(module)}  # exact, where they are small
+    statistics = {
+        name: to_double(end[name]) - to_double(start[name]) for name in buffer_names(module)
+    }  # exact, where they are small
     return Direction(difference(end, start, names), statistics, attributes).checked()
 
 
@@ -104,16 +106,18 @@ def from_arrays(
         if name not in weights:
             raise InputError(f"{label}: has {name}, which the model lacks; is it the direction of another model?")
         target = weights[name]
-        array = np.asarray(array, dtype=np.float64)
+        array = np.asarray(array, dtype=np.complex128 if np.iscomplexobj(array) else np.float64)
         if array.shape != tuple(target.shape) and not (array.size == target.numel() == 1):
             raise InputError(f"{label}: {name} has shape {array.shape}, the model wants {tuple(target.shape)}")
+        if np.iscomplexobj(array) and not target.is_complex():
+            raise InputError(f"{label}: {name} holds complex numbers, the model's are real; is it the direction of another model?")
         parts[name] = torch.from_numpy(array).reshape(target.shape)
     parameters = {name for name, _ in inner.named_parameters()}
     attributes = {"label": label, "source": "file", "normalize": "none"}
     moved = {
         name: part.to(torch.promote_types(weights[name].dtype, torch.float32)) for name, part in parts.items() if name in parameters
     }
-    buffers = {name: part for name, part in parts.items() if name not in parameters and weights[name].is_floating_point()}
+    buffers = {name: part for name, part in parts.items() if name not in parameters and is_movable(weights[name])}
     return Direction(moved, buffers, attributes).checked()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape.directions.direction import Direction
 from landscape.directions.roles import Role
 from landscape.errors import InputError, nearest
-from landscape.weights import Weights, norm, strip_prefix
+from landscape.weights import Weights, norm, strip_prefix, to_double
 
 __all__ = ["NORMALIZATIONS", "cosine_spread", "normals", "random_direction"]
 
@@ -42,7 +42,8 @@ def random_direction(
     """A Gaussian direction over the parameters named, normalized (Li et al. 2018, sec. 4).
 
     With the default `filter`, each filter of the direction gets the length of the weights' own filter:
-    δ_ij ← δ_ij / ‖δ_ij‖ · ‖θ_ij‖.
+    δ_ij ← δ_ij / ‖δ_ij‖ · ‖θ_ij‖. A complex parameter has a complex direction, real and imaginary parts independent and standard
+    normal each, and the lengths are those of moduli: it moves as the real parameter `(*shape, 2)` of its name would.
 
     Args:
         weights: θ*, by name.
@@ -59,7 +60,7 @@ def random_direction(
     if normalize not in NORMALIZATIONS:
         raise InputError(f'unknown normalization "{normalize}": {nearest(normalize, NORMALIZATIONS)}')
     names = list(names)
-    raw = {name: normals(seed, axis, strip_prefix(name), weights[name].shape) for name in names}
+    raw = {name: _drawn(seed, axis, strip_prefix(name), weights[name]) for name in names}
     for name, held in (pruned or {}).items():
         if name in raw:
             raw[name] = raw[name].masked_fill(held.cpu(), 0.0)
@@ -72,12 +73,19 @@ def random_direction(
     return Direction(parameters, attributes=attributes).checked()
 
 
+def _drawn(seed: int, axis: str, name: str, weight: Tensor) -> Tensor:
+    """Normal numbers for one parameter; for a complex one those of the real tensor `(*shape, 2)` that it is."""
+    if not weight.is_complex():
+        return normals(seed, axis, name, weight.shape)
+    return torch.view_as_complex(normals(seed, axis, name, (*weight.shape, 2)))
+
+
 def _scale_of(normalize: str, raw: Weights, weights: Weights) -> Callable[[str, Role], Tensor]:
     """The rule that turns one parameter's normal numbers into its part of the direction, in float64."""
     whole = norm(weights) / norm(raw) if normalize == "model" else 1.0
 
     def scaled(name: str, role: Role) -> Tensor:
-        delta, theta = raw[name], weights[name].double().cpu()
+        delta, theta = raw[name], to_double(weights[name]).cpu()
         if normalize == "weight":
             return delta * theta
         if normalize in ("model", "none"):
@@ -103,14 +111,14 @@ def cosine_spread(
     """The standard deviation the cosine of two random directions would have.
 
     With blocks j of n_j entries whose lengths are fixed at ‖θ_j‖ by the normalization, it is
-    √(Σ_j ‖θ_j‖⁴ / n_j) / Σ_j ‖θ_j‖², for blocks that are filters, layers, single weights or the whole model. Entries that are
-    `pruned` count nowhere.
+    √(Σ_j ‖θ_j‖⁴ / n_j) / Σ_j ‖θ_j‖², for blocks that are filters, layers, single weights or the whole model. A complex entry
+    counts as two; entries that are `pruned` count nowhere.
     """
     squares: list[Tensor] = []
     sizes: list[Tensor] = []
     for name in names:
-        theta = weights[name].detach().double().cpu()
-        free = torch.ones_like(theta)
+        theta = to_double(weights[name].detach()).cpu().abs()
+        free = torch.full_like(theta, 2.0 if weights[name].is_complex() else 1.0)  # how many numbers an entry is
         if pruned is not None and name in pruned:
             free = free.masked_fill(pruned[name].cpu(), 0.0)
         rows, kept = (_blocks(tensor, normalize, model_roles[name]) for tensor in (theta, free))

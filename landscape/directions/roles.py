@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
 from landscape.modules import effective_name
-from landscape.weights import unwrap
+from landscape.weights import is_movable, unwrap
 
 __all__ = ["IGNORABLE", "Role", "moving", "roles"]
 
@@ -131,7 +131,7 @@ def moving(
     names = [
         name
         for name, role in model_roles.items()
-        if weights[name].is_floating_point()
+        if is_movable(weights[name])
         and (fnmatch.fnmatchcase(name, only) if only is not None else role.trainable)
         and not ("norm" in ignore and role.norm)
         and not ("bias" in ignore and role.bias)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from landscape.modules import copy_module
+from landscape.modules import computed_type, converted, copy_module
 from landscape.objective.norms import Recalibration, calibration_spans
 from landscape.objective.sample import Sample
 from landscape.problem import Problem
@@ -31,11 +31,11 @@ def measure_apart(
     Nothing of the engine is used: no subspace, no memory layout, no running sums, and as a rule another batch size; only losses of
     whole batches, which depend on it, want the engine's own.
     """
-    model = copy_module(problem.model).to(device=device, dtype=dtype).eval()
+    model = converted(copy_module(problem.model), device, dtype).eval()
     loss = problem.loss.to(device, dtype)
 
     def prepared(batch: Batch) -> Batch:
-        return map_tensors(lambda t: t.to(device, dtype if t.is_floating_point() else t.dtype, copy=True), batch)
+        return map_tensors(lambda t: t.to(device, computed_type(t.dtype, dtype), copy=True), batch)
 
     result: dict[str, float] = {}
     with torch.no_grad():

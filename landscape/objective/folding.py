@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from landscape.modules import copy_module
 from landscape.subspace import Subspace
+from landscape.weights import to_double
 
 __all__ = ["fold"]
 
@@ -109,7 +110,7 @@ def _affine(norm: nn.Module, origin: Mapping[str, Tensor], name: str) -> tuple[T
 
 def _scaled(weights: Tensor, scale: Tensor) -> Tensor:
     """Weights or biases times a scale by output channel, in float64; the engine rounds them once."""
-    return weights.double() * scale.view(-1, *([1] * (weights.dim() - 1)))
+    return to_double(weights) * scale.view(-1, *([1] * (weights.dim() - 1)))
 
 
 def _replace(model: nn.Module, name: str) -> None:

@@ -9,20 +9,25 @@ from torch import Tensor, nn
 
 from landscape.objective.variances import Variances
 from landscape.subspace import Subspace
+from landscape.weights import to_double
 
 __all__ = ["Mover"]
 
 _LARGE = 64 * 2**20  # bytes of weights from which on the CPU handles single tensors as fast as one flat buffer
+_COARSE = (torch.float16, torch.bfloat16, torch.complex32)
+
+Parts = Mapping[str, Tensor]
 
 
 class Mover:
-    """Sets a private model to θ* + Σ c_k δ_k, on its device and in its type and memory layout.
+    """Sets a private model to θ* + Σ c_k δ_k, on its device and in its types and memory layout.
 
-    The parameters that move become views into one flat buffer. Origin and directions are flat too, so that a point is one sweep over
-    them for each direction; where they are large, or stay on the host, they are used tensor by tensor as they are instead, which
-    takes no second copy. Running statistics are few but divide what passes through them, so that a rounding at a small variance
-    counts: they are moved in float64 and cast once, and the end of a line between two models has the second one's statistics to the
-    last bit. Where a running variance would be negative, that layer's are NaN: torch would find a number as long as v + eps is positive.
+    The parameters that move become views into flat buffers, one for each type. Origin and directions are flat too, so that a point is
+    one sweep over them for each direction; where they are large, or stay on the host, they are used tensor by tensor as they are
+    instead, which takes no second copy. Running statistics are few but divide what passes through them, so that a rounding at a small
+    variance counts: they are moved in float64 and cast once, and the end of a line between two models has the second one's statistics
+    to the last bit. So are parameters that keep a half type, which would swallow a small step. Where a running variance would be
+    negative, that layer's are NaN: torch would find a number as long as v + eps is positive.
 
     Args:
         model: the engine's own copy; every parameter and buffer of the origin is copied into it here.
@@ -37,41 +42,45 @@ class Mover:
             for name, tensor in subspace.origin.items():
                 named[name].copy_(tensor)
         moved = {name for direction in subspace.directions for name in direction.parameters}
-        self._targets = {name: parameters[name] for name in subspace.origin if name in moved}
-        self._flat = _gathered(self._targets)
-        by_tensor = offload or (self._flat.device.type == "cpu" and self._flat.nbytes > _LARGE)
+        targets = {name: parameters[name] for name in subspace.origin if name in moved}
+        coarse = {name for name, target in targets.items() if target.dtype in _COARSE}
+        self._targets = {name: target for name, target in targets.items() if name not in coarse}
+        flats = [_Flat(group) for group in _by_type(self._targets)]
+        on_cpu = all(flat.buffer.device.type == "cpu" for flat in flats)
+        by_tensor = offload or (on_cpu and sum(flat.buffer.nbytes for flat in flats) > _LARGE)
         self._parts = [self._kept(d.parameters, offload) for d in subspace.directions] if by_tensor else []
         self._whole = self._kept(subspace.origin, offload) if by_tensor else {}
-        self._origin = self._flat[:0] if by_tensor else self._flat.clone()
-        self._directions = [] if by_tensor else [self.flattened(d.parameters) for d in subspace.directions]
+        self._flats = [] if by_tensor else flats
+        for flat in self._flats:
+            flat.span([direction.parameters for direction in subspace.directions])
         statistics = {name for direction in subspace.directions for name in direction.buffers}
-        self._statistics = [
+        both = [{**direction.parameters, **direction.buffers} for direction in subspace.directions]
+        self._wide = [
             (
                 name,
                 named[name],
                 _wide(named[name], subspace.origin[name]),
-                [_wide(named[name], d.buffers.get(name, torch.zeros_like(named[name]))) for d in subspace.directions],
+                [_wide(named[name], parts.get(name, torch.zeros_like(named[name]))) for parts in both],
             )
             for name in subspace.origin
-            if name in statistics
+            if name in statistics or name in coarse
         ]
         self._variances = Variances(subspace)
 
     @torch.no_grad()
     def __call__(self, coordinates: Sequence[float]) -> None:
         """Move the model to some coordinates, `(n_directions,)`."""
-        if self._parts:
-            for name in self._targets:
-                self._place_tensor(name, coordinates)
-        else:
-            self._move_flat(coordinates)
-        for _, target, origin, parts in self._statistics:
+        for flat in self._flats:
+            flat.move(coordinates)
+        for name in self._targets if self._parts else ():
+            self._place_tensor(name, coordinates)
+        for _, target, origin, parts in self._wide:
             value = origin.clone()
             for coordinate, part in zip(coordinates, parts, strict=True):
                 value.add_(part, alpha=float(coordinate))
             target.copy_(value)
         negative = self._variances.negative_at(coordinates)
-        for name, target, _, _ in self._statistics:
+        for name, target, _, _ in self._wide:
             if name in negative:
                 target.fill_(torch.nan)
 
@@ -80,16 +89,8 @@ class Mover:
         """The moved parameters at several places at once, by name, `(n_places, *shape)`; the model itself stays where it is."""
         if self._parts:
             return self._several_by_tensor(places)
-        weights = self._origin.repeat(len(places), 1)
-        for k, direction in enumerate(self._directions):
-            coordinates = torch.tensor([place[k] for place in places], dtype=weights.dtype, device=weights.device)
-            weights.addcmul_(coordinates[:, None], direction[None, :])
-        found, offset = {}, 0
-        for name, weight in self._targets.items():
-            strides = (weights.shape[1], *weight.stride())
-            found[name] = weights.as_strided((len(places), *weight.shape), strides, offset)
-            offset += weight.numel()
-        return {**found, **self._several_statistics(places)}
+        found = {name: stack for flat in self._flats for name, stack in flat.several(places).items()}
+        return {**found, **self._several_wide(places)}
 
     def _several_by_tensor(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
         found = {}
@@ -99,12 +100,12 @@ class Mover:
                 self._place_tensor(name, place)
                 stack.append(self._targets[name].clone())
             found[name] = torch.stack(stack)
-        return {**found, **self._several_statistics(places)}
+        return {**found, **self._several_wide(places)}
 
-    def _several_statistics(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
+    def _several_wide(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
         found = {}
         negative = [self._variances.negative_at(place) for place in places]
-        for name, target, origin, parts in self._statistics:
+        for name, target, origin, parts in self._wide:
             values = origin.repeat(len(places), *[1] * origin.dim())
             for value, place, wrong in zip(values, places, negative, strict=True):
                 for coordinate, part in zip(place, parts, strict=True):
@@ -114,28 +115,8 @@ class Mover:
             found[name] = values.to(target.dtype)
         return found
 
-    @torch.no_grad()
-    def flattened(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """Some parts by parameter name in the layout of the flat buffer, zero where a parameter has none, `(n_weights,)`."""
-        flat = torch.zeros_like(self._flat)
-        offset = 0
-        for name, target in self._targets.items():
-            if name in parts:
-                flat.as_strided(target.shape, target.stride(), offset).copy_(parts[name])
-            offset += target.numel()
-        return flat
-
-    def _move_flat(self, coordinates: Sequence[float]) -> None:
-        source = self._origin
-        for coordinate, direction in zip(coordinates, self._directions, strict=True):
-            if coordinate != 0:
-                torch.add(source, direction, alpha=float(coordinate), out=self._flat)
-                source = self._flat
-        if source is self._origin:
-            self._flat.copy_(source)
-
     def _place_tensor(self, name: str, coordinates: Sequence[float]) -> None:
-        """One parameter at some coordinates, by the same operations in the same order as in the flat buffer."""
+        """One parameter at some coordinates, by the same operations in the same order as in a flat buffer."""
         target = self._targets[name]
         source = self._whole[name]
         for coordinate, parts in zip(coordinates, self._parts, strict=True):
@@ -146,8 +127,8 @@ class Mover:
         if source is not target:
             target.copy_(source)
 
-    def _kept(self, parts: Mapping[str, Tensor], offload: bool) -> dict[str, Tensor]:
-        """Some parts as they are where they fit the targets' type; on the host, where they are to stay there."""
+    def _kept(self, parts: Parts, offload: bool) -> dict[str, Tensor]:
+        """Some parts as they are where they fit the targets' types; on the host, where they are to stay there."""
         kept = {}
         for name, target in self._targets.items():
             if name in parts:
@@ -157,19 +138,65 @@ class Mover:
         return kept
 
 
-@torch.no_grad()
-def _gathered(targets: Mapping[str, Tensor]) -> Tensor:
-    """One flat buffer that holds the targets' values; the targets become views into it, their memory layouts kept."""
-    first = next(iter(targets.values()), torch.zeros(0))
-    flat = torch.empty(sum(target.numel() for target in targets.values()), dtype=first.dtype, device=first.device)
-    offset = 0
-    for target in targets.values():
-        view = flat.as_strided(target.shape, torch.empty_like(target).stride(), offset)
-        view.copy_(target)
-        target.data = view
-        offset += target.numel()
-    return flat
+class _Flat:
+    """Parameters of one type on one device as views into one buffer, their memory layouts kept."""
+
+    @torch.no_grad()
+    def __init__(self, targets: Parts) -> None:
+        self._targets = targets
+        first = next(iter(targets.values()))
+        self.buffer = torch.empty(sum(target.numel() for target in targets.values()), dtype=first.dtype, device=first.device)
+        offset = 0
+        for target in targets.values():
+            view = self.buffer.as_strided(target.shape, torch.empty_like(target).stride(), offset)
+            view.copy_(target)
+            target.data = view
+            offset += target.numel()
+
+    def span(self, directions: Sequence[Parts]) -> None:
+        """Take the present values for the origin, and some directions, by parameter name, in the layout of the buffer."""
+        self._origin = self.buffer.clone()
+        self._directions = [self._flattened(parts) for parts in directions]
+
+    def move(self, coordinates: Sequence[float]) -> None:
+        source = self._origin
+        for coordinate, direction in zip(coordinates, self._directions, strict=True):
+            if coordinate != 0:
+                torch.add(source, direction, alpha=float(coordinate), out=self.buffer)
+                source = self.buffer
+        if source is self._origin:
+            self.buffer.copy_(source)
+
+    def several(self, places: Sequence[Sequence[float]]) -> dict[str, Tensor]:
+        weights = self._origin.repeat(len(places), 1)
+        for k, direction in enumerate(self._directions):
+            coordinates = torch.tensor([place[k] for place in places], dtype=weights.dtype, device=weights.device)
+            weights.addcmul_(coordinates[:, None], direction[None, :])
+        found, offset = {}, 0
+        for name, weight in self._targets.items():
+            strides = (weights.shape[1], *weight.stride())
+            found[name] = weights.as_strided((len(places), *weight.shape), strides, offset)
+            offset += weight.numel()
+        return found
+
+    @torch.no_grad()
+    def _flattened(self, parts: Parts) -> Tensor:
+        """Some parts by parameter name, zero where a parameter has none, `(n_weights,)`."""
+        flat = torch.zeros_like(self.buffer)
+        offset = 0
+        for name, target in self._targets.items():
+            if name in parts:
+                flat.as_strided(target.shape, target.stride(), offset).copy_(parts[name])
+            offset += target.numel()
+        return flat
+
+
+def _by_type(targets: Parts) -> list[dict[str, Tensor]]:
+    groups: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
+    for name, target in targets.items():
+        groups.setdefault((target.dtype, target.device), {})[name] = target
+    return list(groups.values())
 
 
 def _wide(target: Tensor, source: Tensor) -> Tensor:
-    return source.detach().to(target.device, torch.float64, copy=True)
+    return to_double(source.detach().to(target.device, copy=True))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.modules import copy_module
+from landscape.modules import converted, copy_module
 from landscape.objective.engine import Engine
 from landscape.objective.stopwatch import Stopwatch
 from landscape.problem.data import Batch, map_tensors
@@ -24,7 +24,7 @@ def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
     Raises:
         InputError: when the model cannot be copied.
     """
-    return copy_module(model).to(device=engine.device, dtype=engine.dtype).eval().requires_grad_(False)
+    return converted(copy_module(model), engine.device, engine.dtype).eval().requires_grad_(False)
 
 
 def has_images(model: nn.Module) -> bool:

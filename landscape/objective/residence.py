@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from landscape.modules import computed_type
 from landscape.problem.data import Batch, Examples, map_tensors
 
 __all__ = ["Form", "Residence", "Resident", "Span", "Streamed", "place"]
@@ -26,8 +27,7 @@ class Form:
 
     def of(self, tensor: Tensor) -> Tensor:
         """A copy of a tensor in this form."""
-        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
-        formed = tensor.to(self.device, dtype, copy=True)
+        formed = tensor.to(self.device, computed_type(tensor.dtype, self.dtype), copy=True)
         return formed.contiguous(memory_format=torch.channels_last) if self.channels_last and tensor.dim() == 4 else formed
 
     def n_bytes(self, examples: Examples) -> int:
@@ -35,7 +35,7 @@ class Form:
         sizes: list[int] = []
 
         def count(tensor: Tensor) -> Tensor:
-            sizes.append(tensor.numel() * (self.dtype if tensor.is_floating_point() else tensor.dtype).itemsize)
+            sizes.append(tensor.numel() * computed_type(tensor.dtype, self.dtype).itemsize)
             return tensor
 
         map_tensors(count, examples.tensors)

@@ -94,6 +94,7 @@ class PerExample:
             if not isinstance(part, Tensor):
                 kind = "None" if part is None else f"a {type(part).__name__}"
                 raise InputError(f"the loss function returned {kind} as {name}, not a tensor; {_FIX}")
+            _check_real(part, f"the loss function returned {name}")
             if part.dim() == 0 and not self.per_example:
                 continue
             if part.dim() == 0:
@@ -120,6 +121,7 @@ class PerExample:
             raise InputError(
                 f"the criterion {type(criterion).__name__} gives a scalar even with reduction='none'; give a function loss(model, batch)"
             )
+        _check_real(losses, f"the criterion {type(criterion).__name__} returned losses")
         if self._all_count and losses.dim() == 1 and getattr(criterion, "weight", None) is None and self.reduction == "mean":
             return {"loss": (losses, None), "accuracy": (outputs.argmax(dim=1) == targets, None)}  # most problems: no masks
         kept = _kept(criterion, targets)
@@ -160,6 +162,16 @@ def _pair(batch: Batch) -> tuple[Batch, Tensor]:
     if not (isinstance(batch, tuple) and len(batch) == 2 and isinstance(batch[1], Tensor)):
         raise InputError("a criterion wants batches (inputs, targets); give a function loss(model, batch) for other batches")
     return batch[0], batch[1]
+
+
+def _check_real(losses: Tensor, what: str) -> None:
+    """Refuse complex losses, of which no order tells the lower.
+
+    Raises:
+        InputError: saying what to return.
+    """
+    if losses.is_complex():
+        raise InputError(f"{what} in complex numbers; a loss is real: return its .abs(), .abs() ** 2 or .real")
 
 
 def _kept(criterion: nn.Module, targets: Tensor) -> Tensor | None:

@@ -218,7 +218,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndar
         _read_header(file, path)
         groups = {axis: find_group(file, f"direction_{axis}", path) for axis in ("x", "y")}
         found = {
-            axis: {name: find_numbers(group, name, path, MAX_WEIGHTS) for name in group}
+            axis: {name: find_numbers(group, name, path, MAX_WEIGHTS, "fiuc") for name in group}
             for axis, group in groups.items()
             if group is not None
         }

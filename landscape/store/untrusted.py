@@ -107,8 +107,15 @@ def find_group(group: h5py.Group, name: str, path: Path) -> h5py.Group | None:
     return found
 
 
-def find_numbers(group: h5py.Group, name: str, path: Path, limit: int) -> h5py.Dataset:
+def find_numbers(group: h5py.Group, name: str, path: Path, limit: int, kinds: str = "fiu") -> h5py.Dataset:
     """The dataset `name`, unread, once it is known to hold at most `limit` plain numbers within the file.
+
+    Args:
+        group: where it is.
+        name: its name there.
+        path: the file, for messages.
+        limit: how many numbers are read at most.
+        kinds: numpy's letters for the kinds of numbers allowed; "c" is complex.
 
     Raises:
         InputError: when it does not.
@@ -116,7 +123,11 @@ def find_numbers(group: h5py.Group, name: str, path: Path, limit: int) -> h5py.D
     dataset, place = find(group, name, path), _place(group, name)
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(f'{path}: "{place}" is not an array')
-    if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8 or dataset.shape is None:
+    if (
+        dataset.dtype.kind not in kinds
+        or dataset.dtype.itemsize > (16 if dataset.dtype.kind == "c" else 8)
+        or dataset.shape is None
+    ):
         raise InputError(f'{path}: "{place}" does not hold plain numbers but {clean(str(dataset.dtype))}')
     check_within(dataset, place, path)
     if dataset.size > limit:

@@ -16,6 +16,7 @@ from landscape.problem import Examples
 from landscape.surface import Metric, Point, Surface
 from landscape.sweep.ground import Model
 from landscape.sweep.plan import Plan
+from landscape.weights import difference, norm
 
 __all__ = ["SelfCheck", "check_models", "measure_again", "metrics_of", "nan_counts"]
 
@@ -121,7 +122,7 @@ def _place(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
         return (0.0,) * n, True
     parameters = plan.parameters_of(model.weights)
     coordinates, distance = plan.subspace.project(parameters)
-    length = math.sqrt(sum(float((tensor - origin.weights[name]).double().square().sum()) for name, tensor in parameters.items()))
+    length = norm(difference(parameters, origin.weights, parameters))
     # A least-squares solution misses whole numbers by rounding; a model's true place is exact.
     exact = tuple(float(round(c)) if abs(c - round(c)) < 1e-6 else c for c in coordinates)
     return exact, distance <= _IN_PLANE * length

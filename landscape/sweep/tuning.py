@@ -17,6 +17,7 @@ from landscape.progress import Progress, duration
 from landscape.surface import Surface
 from landscape.sweep.options import Options, seconds_of
 from landscape.sweep.plan import Plan
+from landscape.weights import is_movable
 
 __all__ = ["described", "settle"]
 
@@ -42,7 +43,7 @@ def settle(
     Raises:
         InputError: for settings that do not go together.
     """
-    double = all(p.dtype == torch.float64 for p in plan.problem.model.parameters() if p.is_floating_point())
+    double = all(p.dtype in (torch.float64, torch.complex128) for p in plan.problem.model.parameters() if is_movable(p))
     precision = options.precision or ("fp64" if double else "fp32")
     asked = {"batch_size": options.batch_size, "mode": options.engine}
     given = {**_stored(old), **{name: value for name, value in asked.items() if value is not None}}

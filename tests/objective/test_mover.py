@@ -73,3 +73,52 @@ def test_several_places_at_once_are_those_places(monkeypatch: pytest.MonkeyPatch
             if name in found
         )
     assert set(found) == {*towards.parameters, *towards.buffers}
+
+
+TYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128, torch.float16, torch.bfloat16)
+
+
+def mixed() -> nn.Module:
+    """A parameter of each type twice, in turns, one of them with its axes the other way round, and one that stays."""
+    model = nn.ParameterDict({f"{dtype}"[6:] + "1": nn.Parameter(torch.randn(3, 2).to(dtype)) for dtype in TYPES})
+    model |= {f"{dtype}"[6:] + "2": nn.Parameter(torch.randn(3, 2).to(dtype).t()) for dtype in TYPES}
+    model["fixed"] = nn.Parameter(torch.randn(2))
+    model["count"] = nn.Parameter(torch.arange(3), requires_grad=False)
+    return model
+
+
+@pytest.mark.parametrize("way", ["flat", "by tensor", "offloaded"])
+def test_every_type_is_moved_in_its_own(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    torch.manual_seed(0)
+    model = mixed()
+    if way == "by tensor":
+        monkeypatch.setattr("landscape.objective.mover._LARGE", 0)
+    start = weights.read(model)
+    names = [name for name in start if name not in ("fixed", "count")]
+    parts = [{name: torch.randn(start[name].shape, dtype=weights.to_double(start[name]).dtype) for name in names} for _ in "xy"]
+    directions = [
+        {name: part.to(torch.promote_types(start[name].dtype, torch.float32)) for name, part in one.items()} for one in parts
+    ]
+    del directions[1]["float641"]  # a direction may lack some
+    move = Mover(model, Subspace(start, tuple(map(Direction, directions))), offload=way == "offloaded")
+    places = [(0.3, -0.7), (0.0, 0.0), (-2.0, 0.5), (1e-4, 0.0)]
+    found = move.several(places)
+    assert set(found) == set(names)
+    for k, place in enumerate(places):
+        move(place)
+        for name, tensor in model.items():
+            assert tensor.dtype == start[name].dtype
+            if name not in names:
+                assert tensor.equal(start[name])
+                continue
+            exact = weights.to_double(start[name]) + sum(
+                a * weights.to_double(one[name].to(tensor.dtype if tensor.itemsize > 2 else one[name].dtype))
+                for a, one in zip(place, directions, strict=True)
+                if name in one
+            )
+            # Half types are rounded once, to the nearest; the others three times, at numbers of 10 at most.
+            if tensor.dtype in (torch.float16, torch.bfloat16):
+                assert tensor.equal(exact.to(tensor.dtype))
+            else:
+                torch.testing.assert_close(weights.to_double(tensor), exact, rtol=0, atol=30 * torch.finfo(tensor.dtype).eps)
+            torch.testing.assert_close(found[name][k], tensor.detach(), rtol=0, atol=30 * torch.finfo(tensor.dtype).eps)
