@@ -161,6 +161,11 @@ FAULTS = (
     Fault("the user's lack of memory is not seen", "objective/allocator.py", "if isinstance(error, UserCodeError) and error.__cause__ is not None:", "if False:", "tests/misuse/test_users_code.py"),
     Fault("a loader that ends early counts as whole", "problem/data.py", "n_batches < len(loader)", "False", "tests/misuse/test_users_code.py"),
     Fault("a loss of None is a loss", "problem/losses.py", "for part in (sums,) if weights is None else (sums, weights):", "for part in [part for part in (sums, weights) if part is not None]:", "tests/misuse/test_bad_problems.py"),
+    Fault("a file is read before its lock is taken", "sweep/loop.py", "executor.at_root(lambda: held.enter_context(reserved(options, progress.note)))", "pass", "tests/store/test_lock.py::test_two_in_one_process_are_told_so"),
+    Fault("a merge takes no lock", "sweep/merging.py", "held.enter_context(store.writing(check_target(to, overwrite), progress.note))", "check_target(to, overwrite)", "tests/store/test_lock.py::test_a_second_writer_is_refused_before_anything_is_read"),
+    Fault("a sweep keeps plain readers out", "store/recorder.py", 'h5py.File(self.path, "r+", locking=False)', 'h5py.File(self.path, "r+")', "tests/store/test_lock.py"),
+    Fault("a forked child keeps the lock of its parent", "store/lock.py", "    os.register_at_fork(after_in_child=_forget)", "    pass", "tests/store/test_lock.py::test_a_forked_child_does_not_outlive_its_parent_with_the_lock"),
+    Fault("a lock that its holder removed counts", "store/lock.py", "if _is_at(descriptor, lock):", "if True:", "tests/store/test_lock.py::test_a_lock_removed_while_one_waits_for_it_is_taken_anew"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

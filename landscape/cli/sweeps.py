@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from landscape.atomic import check_target
 from landscape.cli.command import Command, add_output, add_problem, add_talk, check_distinct, print_json, problem_of
 from landscape.cli.values import axis, examples, seeds
 from landscape.directions import NORMALIZATIONS
@@ -87,6 +88,7 @@ def _line(options: argparse.Namespace) -> int:
     import landscape
 
     check_distinct(options.out, options.start, options.end, options.directions)
+    launched().at_root(lambda: _check_free(options.out))
     problem = launched().made(lambda: problem_of(options))
     surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
     return _report(surface, options)
@@ -109,10 +111,19 @@ def _surface(options: argparse.Namespace) -> int:
     if (options.end_x is None) != (options.end_y is None):
         raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
     check_distinct(options.out, options.start, options.end_x, options.end_y, options.directions)
+    launched().at_root(lambda: _check_free(options.out))
     problem = launched().made(lambda: problem_of(options))
     ends = (options.start, options.end_x, options.end_y)
     surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
     return _report(surface, options)
+
+
+def _check_free(out: str) -> None:
+    """Refuse a file that cannot be written, or that another process writes, before a model is built or data are read."""
+    from landscape import store
+
+    check_target(out)
+    store.check_free(out)
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:

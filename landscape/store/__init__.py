@@ -5,8 +5,9 @@ from __future__ import annotations
 from landscape.store import goldstein
 from landscape.store.exchange import adopt, any_directions
 from landscape.store.export import export
+from landscape.store.lock import check_free, writing
 from landscape.store.reading import read, read_directions
-from landscape.store.recorder import Recorder, hold
+from landscape.store.recorder import Recorder
 from landscape.store.writing import FORMAT, FORMAT_VERSION, write
 
 __all__ = [
@@ -15,10 +16,11 @@ __all__ = [
     "Recorder",
     "adopt",
     "any_directions",
+    "check_free",
     "export",
     "goldstein",
-    "hold",
     "read",
     "read_directions",
     "write",
+    "writing",
 ]

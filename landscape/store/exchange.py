@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.store import goldstein
+from landscape.store.lock import writing
 from landscape.store.reading import read_directions
 from landscape.store.untrusted import opened
 from landscape.store.writing import write
@@ -44,6 +45,7 @@ def adopt(
     Raises:
         InputError: when it cannot be read, or the file not be written.
     """
-    surface = goldstein.read_surface(source, directions)
-    surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
-    return write(replace(surface, numbers=measure(surface)), path)
+    with writing(path):
+        surface = goldstein.read_surface(source, directions)
+        surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
+        return write(replace(surface, numbers=measure(surface)), path)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import h5py
 
 from landscape.errors import InputError, RunError
+from landscape.store.lock import let_go, shared
 from landscape.store.untrusted import clean
 from landscape.store.writing import Arrays, write
 from landscape.surface import Surface
 
-__all__ = ["Recorder", "hold"]
+__all__ = ["Recorder"]
 
 _FLUSH_SECONDS = 1.0  # at most so long apart, and as often as costs a fiftieth of the time
 _FLUSH_SHARE = 50
@@ -30,13 +31,14 @@ class Recorder:
     Values reach the disk before their done marks do: a point marked done was measured.
 
     Raises:
-        InputError: when another process is writing the file.
+        InputError: when it cannot be written, or a program with HDF5's own locks is writing it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._ended = weakref.finalize(self, let_go, shared(self.path))  # what HDF5's own locks would do, but readers are welcome
         try:
-            self._file = _open(self.path)
+            self._file = h5py.File(self.path, "r+", locking=False)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
         self._inode = os.stat(self.path).st_ino
@@ -107,28 +109,4 @@ class Recorder:
         if self._file:
             self.flush()
             self._file.close()
-
-
-def hold(path: str | os.PathLike[str]) -> h5py.File | None:
-    """A file about to be replaced, opened so that nobody else writes it until it is closed; None where HDF5 finds nothing to open.
-
-    Raises:
-        InputError: when another process has it open.
-    """
-    try:
-        return _open(Path(path))
-    except OSError:  # no file, or none of HDF5's: no sweep is writing it
-        return None
-
-
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r+")
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES) and "unable to lock" in str(error):
-            raise InputError(f"{path}: another process has it open; wait for it to end, or choose another name") from error
-        if "unable to lock" in str(error):
-            raise InputError(
-                f"{path}: the file system does not lock files; set HDF5_USE_FILE_LOCKING=FALSE and let one process write"
-            ) from error
-        raise
+        self._ended()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from landscape.sweep.provenance import package_version, source_commit
 from landscape.sweep.tuning import settle
 from landscape.weights import digest
 
-__all__ = ["Bench", "check_agreement", "check_plan", "prepare", "read_existing"]
+__all__ = ["Bench", "check_agreement", "check_plan", "prepare", "read_existing", "reserved"]
 
 _MANY_POINTS = 1_000_000
 _MOST_POINTS = 10_000_000  # as many as are read back from a file
@@ -41,6 +42,22 @@ class Bench:
     batch_size_asked: int  # before a lack of memory halved it
 
 
+@contextmanager
+def reserved(options: Options, note: Callable[[str], None]) -> Iterator[None]:
+    """The run's file, kept to this process from before it is read to the end.
+
+    Raises:
+        InputError: when it cannot be written, or another process is writing it.
+    """
+    if options.to is None:
+        yield
+        return
+    from landscape import store  # here, so that surfaces in memory need no h5py
+
+    with store.writing(check_target(options.to), note):
+        yield
+
+
 def check_plan(plan: Plan, options: Options) -> Plan:
     """The plan, after what can be refused before any data are read."""
     n_points = plan.grid.n_points
@@ -48,8 +65,6 @@ def check_plan(plan: Plan, options: Options) -> Plan:
         raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
     if n_points >= _MANY_POINTS and not options.yes:
         raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
-    if options.to is not None:
-        check_target(options.to)
     for split in options.splits(plan.problem.splits):
         plan.problem.examples(split)
     return plan

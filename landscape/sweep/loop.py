@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from landscape.progress import Progress, duration
 from landscape.surface import Surface
 from landscape.sweep import work
 from landscape.sweep.audit import Audit, AuditError
-from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing
+from landscape.sweep.bench import Bench, check_agreement, check_plan, prepare, read_existing, reserved
 from landscape.sweep.blocks import Part, blocks_of
 from landscape.sweep.checks import SelfCheck, check_models, measure_again, metrics_of
 from landscape.sweep.measuring import Index, Measuring, Result
@@ -60,7 +60,8 @@ def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> S
     before, device = torch.get_num_threads(), torch.cuda.current_device() if _uses_cuda() else 0
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
-        with Progress(options.quiet or not executor.is_root) as progress:
+        with Progress(options.quiet or not executor.is_root) as progress, ExitStack() as held:
+            executor.at_root(lambda: held.enter_context(reserved(options, progress.note)))
             plan = executor.made(lambda: check_plan(plan_of(), options))
             old = executor.at_root(lambda: read_existing(options))
             if options.offload:  # rebound, so that nothing holds on to the directions in memory
@@ -229,8 +230,7 @@ class _Sweep:
         self._progress.close()
         if self._record is None:
             raise RunError("the sweep has not begun")
-        done = self._record.surface.done
-        n_left = sum(not all(done[key][index] for key in self._keys) for index in self._missing)
+        n_left = sum(not all(self._record.surface.done[key][index] for key in self._keys) for index in self._missing)
         run = {"left": n_left, **(work.described(ranks) if ranks else {})}
         return self._record.finish(self._options.level, run, self._audit.described())
 

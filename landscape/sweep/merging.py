@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -52,11 +52,11 @@ def merge(
 
     if not files:
         raise InputError("nothing to merge: name the parts")
-    if to is not None:
-        check_target(to, overwrite)
-    parts = [(os.fspath(file), store.read(file)) for file in files]
-    parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
-    with Progress(quiet) as progress:
+    with Progress(quiet) as progress, ExitStack() as held:
+        if to is not None:  # before the parts are read, for one of them may be what is replaced
+            held.enter_context(store.writing(check_target(to, overwrite), progress.note))
+        parts = [(os.fspath(file), store.read(file)) for file in files]
+        parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
         merged = _Merged(*parts[0])
         for name, part in parts[1:]:
             merged.add(name, part)
@@ -70,8 +70,7 @@ def merge(
         surface = replace(surface, numbers=measure(surface, level))
         if to is not None:
             directions = next((found for name, _ in parts if (found := store.read_directions(name))), None)
-            with store.hold(to) or nullcontext():  # whoever writes it now is found before it is replaced
-                store.write(surface, to, directions)
+            store.write(surface, to, directions)
         n_left = int((~np.logical_and.reduce(list(surface.done.values()))).sum())
         if n_left:
             progress.note(f"{n_left} of {surface.grid.n_points} points are in none of the {len(parts)} files")

@@ -29,7 +29,7 @@ class Record:
         directions: to be stored in the file, axis name → parameter name → array.
 
     Raises:
-        InputError: when the file cannot be written, or another process writes it.
+        InputError: when the file cannot be written.
     """
 
     def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
@@ -43,11 +43,8 @@ class Record:
         if path is not None:
             from landscape import store  # here, so that surfaces in memory need no h5py
 
-            held = store.hold(path)  # whoever writes it now is found before it is replaced
             store.write(surface, path, directions)
             self._file = store.Recorder(path)
-            if held is not None:
-                held.close()
 
     def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
         """Take in what the grid points of a block gave, together or not at all; a value stored by an earlier run stays what it was."""

@@ -140,22 +140,27 @@ def n_done(path: Path) -> int:
 
 
 def check_tidy(folder: Path, *files: str) -> None:
-    """Whether a job left these surface files, whole and unlocked, and no temporary ones beside them."""
+    """Whether a job left these surface files, whole and unlocked, and no temporary ones beside them.
+
+    A process that was killed, or left from the middle of a point, leaves the name of its lock, which is nobody's and goes here.
+    """
     assert sorted(path.name for path in folder.iterdir() if path.suffix == ".h5") == sorted(files)
+    for name in files:
+        check_unlocked(folder / name)
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".") or path.name.endswith((".part", ".tmp"))]
     for name in files:
         store.read(folder / name)
-        check_unlocked(folder / name)
 
 
 def check_unlocked(path: Path) -> None:
-    """Whether nobody has a file open; a process that was killed takes a moment to let go of it."""
+    """Whether nobody has a file open or locked; a process that was killed takes a moment to let go of it."""
     until = time.monotonic() + 10
     while True:
         try:
             h5py.File(path, "r+").close()
+            store.check_free(path)
             return
-        except OSError:
+        except (OSError, InputError):
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
