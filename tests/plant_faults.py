@@ -49,6 +49,8 @@ FAULTS = (
     Fault("T5: a parameter of a half type moves in it", "objective/mover.py", "if target.dtype in _COARSE", "if False", "tests/objective/test_mover.py"),
     Fault("T5: all weights in one buffer of the first one's type", "objective/mover.py", "setdefault((target.dtype, target.device)", "setdefault((torch.float32, target.device)", "tests/objective/test_mover.py"),
     Fault("C12: the real part of a complex loss", "problem/losses.py", "if losses.is_complex():", "if False:", "tests/test_complex.py"),
+    Fault("T31: the cosine's spread for unit filters by the weights' lengths", "directions/random.py", 'torch.ones_like(size) if normalize.startswith("unit") else ', "", "tests/test_cosine_spread.py"),
+    Fault("T31: the cosine's spread counts pruned entries", "directions/random.py", "free.masked_fill(pruned[name].cpu(), 0.0)", "free", "tests/test_cosine_spread.py"),
     Fault("T10: random directions move the parts of weights", "sweep/plan.py", "moves, ground = False, ground.baked()", "moves = False", "tests/sweep/test_effective.py"),
     Fault("the masks of the problem's model hold for every checkpoint", "sweep/ground.py", "weights, self.origin.stored)", "weights)", "tests/sweep/test_effective.py"),
     Fault("T10: pruned entries move", "directions/random.py", "raw[name].masked_fill(held.cpu(), 0.0)", "raw[name]", "tests/sweep/test_effective.py"),
