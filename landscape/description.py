@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from landscape.surface import Surface
+from landscape.verdict import describe_check
 
 __all__ = ["describe", "tabulate"]
 
@@ -159,20 +160,18 @@ def _checks(surface: Surface) -> list[str]:
     checks = surface.checks
     if not checks:
         return ["  none"]
-    lines = [f"  {'passed' if checks.get('passed') else 'FAILED'}" if "passed" in checks else "  not made"]
+    lines = [f"  {describe_check(surface) or 'not made'}"]
     for name in checks:
-        key = name.removesuffix("_apart")
+        key = name.removesuffix("_reference").removesuffix("_apart")  # as 0.1.0 called it
         if key != name and key in checks:
-            lines.append(f"  {key}: {checks[key]:.8g} on the surface, {checks[name]:.8g} by the model alone")
-        elif name.endswith("_compared"):
-            lines.append(f"  {name.removesuffix('_compared')} compared: {checks[name]}")
-    lines += [
-        f"  {name.removesuffix('_fp64')}: {value:.8g} by the model alone in fp64, so much of the difference is rounding"
-        for name, value in checks.items()
-        if name.endswith("_loss_fp64")
-    ]
+            lines.append(f"  {key}: {checks[key]:.8g} on the surface, {checks[name]:.8g} evaluated independently")
+    if "batch_size_difference" in checks:
+        lines.append(
+            f"  values depend on the batch size: {checks['batch_size_difference']:.2g} apart, relative, in another; it is fixed at "
+            f"{surface.attributes.get('batch_size', 'none')}"
+        )
     if "repeat_difference" in checks:
-        lines.append(f"  one point measured twice: {checks['repeat_difference']:.3g} apart")
+        lines.append(f"  the origin measured twice: losses {checks['repeat_difference']:.3g} apart")
     if "audit_points" in checks:
         lines.append(
             f"  audit: {checks['audit_points']} points in fp32 as well, {checks['audit_relative']:.2g} apart at most, relative "

@@ -20,8 +20,6 @@ from landscape.weights import unwrap
 __all__ = [
     "PRUNING",
     "WEIGHT_NORM",
-    "computed_type",
-    "converted",
     "copy_module",
     "effective",
     "effective_name",
@@ -61,19 +59,6 @@ def copy_module(module: nn.Module) -> nn.Module:
             kind = type(layer)
             layer.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
     return private
-
-
-def computed_type(dtype: torch.dtype, wanted: torch.dtype) -> torch.dtype:
-    """The type that numbers of some type are computed in where real ones are computed in `wanted`: complex ones in its complex kin."""
-    if dtype.is_complex:
-        return torch.complex128 if wanted == torch.float64 else torch.complex64
-    return wanted if dtype.is_floating_point else dtype
-
-
-def converted(module: nn.Module, device: torch.device, wanted: torch.dtype) -> nn.Module:
-    """A module moved to a device, its parameters and buffers in the types they are computed in; changed in place."""
-    module._apply(lambda tensor: tensor.to(device, computed_type(tensor.dtype, wanted)))  # type: ignore[no-untyped-call]
-    return module
 
 
 def _computed(held: object, seen: set[int]) -> Iterator[Tensor]:

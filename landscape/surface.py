@@ -221,10 +221,19 @@ class Surface:
         return used.size == 0 or bool((used == used[0]).all())
 
     def origin(self, key: str) -> float:
-        """The value at the origin: the model's own where it was measured apart, else the grid's node at zero, else NaN."""
+        """The value at the origin: the model's own, else the grid's node at zero, else NaN.
+
+        Where batch norm is recalibrated the model's own statistics are not the surface's: there the node comes first.
+        """
+        node = self._node_at_zero(key)
+        if self.attributes.get("bn") == "recalibrated":
+            return node if not np.isnan(node) else float(self.checks.get(f"origin_{key}", np.nan))
         for point in self.points:
             if not any(point.coordinates) and key in point.values:
                 return float(point.values[key])
+        return node
+
+    def _node_at_zero(self, key: str) -> float:
         n_spatial = 1 if self.kind == "line" else 2
         zeros = [np.flatnonzero(axis.values == 0) for axis in self.axes[:n_spatial]]
         if any(zero.size == 0 for zero in zeros):

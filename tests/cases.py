@@ -10,6 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape import Problem
+from landscape.objective import Sample
+from landscape.problem import Examples
+from landscape.reference import Reference
+from landscape.weights import Weights
 
 N_EXAMPLES = 29  # odd and prime, so that no batch size divides it
 
@@ -31,6 +35,19 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 def integers(high: int, *shape: int, seed: int = 0) -> Tensor:
     return torch.randint(high, shape, generator=generator(seed))
+
+
+def reference_loss(
+    problem: Problem,
+    weights: Weights,
+    samples: Sequence[Sample],
+    dtype: torch.dtype | None = None,
+    calibration: Examples | None = None,
+) -> dict[str, float]:
+    """The metrics of some weights by the independent reference, `<split>_<metric>`."""
+    splits = {sample.split: sample.examples.tensors for sample in samples}
+    reference = Reference(problem, splits, None if calibration is None else calibration.tensors)
+    return {f"{split}_{metric}": value for (split, metric), value in reference.of(weights, 7, dtype=dtype).values.items()}
 
 
 # --- objectives with a closed form ---

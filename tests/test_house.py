@@ -26,9 +26,20 @@ PACKAGE = ROOT / "landscape"
 # room -> (the rooms it may import, the libraries it may import). A room is a module or package right under landscape/;
 # "landscape" is the shop window, __init__.py, which nobody inside imports from. errors is open to all.
 BASE = {"atomic", "ending", "errors", "progress"}
-CORE = BASE | {"checkpoint", "comparison", "description", "directions", "grid", "measures", "subspace", "surface", "weights"}
-CORE |= {"modules"}
-ENGINE = CORE | {"executors", "objective", "problem", "store"}
+CORE = BASE | {
+    "checkpoint",
+    "comparison",
+    "description",
+    "directions",
+    "grid",
+    "measures",
+    "modules",
+    "subspace",
+    "surface",
+    "verdict",
+    "weights",
+}
+ENGINE = CORE | {"executors", "objective", "problem", "reference", "store"}
 HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "atomic": ({"errors"}, set()),
@@ -40,16 +51,18 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "surface": ({"errors", "grid"}, {"numpy"}),
     "measures": ({"errors", "grid", "surface"}, {"numpy"}),
     "comparison": ({"errors", "grid", "surface"}, {"numpy"}),
-    "description": ({"errors", "grid", "measures", "surface"}, {"numpy"}),
+    "description": ({"errors", "grid", "measures", "surface", "verdict"}, {"numpy"}),
     "checkpoint": ({"errors", "modules", "weights"}, {"torch"}),
     "directions": ({"errors", "modules", "weights"}, {"numpy", "torch"}),
     "subspace": ({"errors", "weights", "directions"}, {"numpy", "torch"}),
     "problem": ({"errors", "modules", "weights", "checkpoint"}, {"numpy", "torch"}),
     "objective": ({"errors", "modules", "weights", "grid", "subspace", "problem"}, {"numpy", "torch"}),
+    "reference": ({"errors", "modules", "problem"}, {"torch"}),
+    "verdict": ({"surface"}, set()),
     "executors": ({"errors", "grid"}, {"mpi4py", "numpy", "torch"}),
     "store": ({"atomic", "errors", "grid", "surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "sweep": (ENGINE, {"numpy", "torch"}),
-    "plotting": ({"atomic", "errors", "grid", "measures", "surface"}, {"matplotlib", "mpl_toolkits", "numpy"}),
+    "plotting": ({"atomic", "errors", "grid", "measures", "surface", "verdict"}, {"matplotlib", "mpl_toolkits", "numpy"}),
     "zoo": (ENGINE | {"plotting", "sweep"}, {"PIL", "numpy", "pooch", "sklearn", "torch"}),
     "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
     "cli": (ENGINE | {"benchmark", "landscape", "plotting", "sweep", "zoo"}, {"numpy", "torch"}),

@@ -11,8 +11,9 @@ from torch import nn
 from landscape.checkpoint import Checkpoint, weights_of
 from landscape.directions import moving, random_direction, roles
 from landscape.errors import InputError
-from landscape.objective import Sample, choose, measure_apart
+from landscape.objective import Sample, choose
 from landscape.problem import Problem
+from landscape.reference import Reference
 from landscape.subspace import Subspace
 from landscape.weights import Weights, parameter_names, unwrap
 
@@ -21,6 +22,7 @@ __all__ = ["LINE", "Case", "load", "pose"]
 # The points lie on a line in a random plane: contenders that only walk lines can follow it. It stays away from the origin, where
 # lossy precisions hand over to fp32: most points of a sweep are not there.
 LINE = ((0.25, 0.15), (1.0, 0.8))
+_BATCH = 100  # examples computed at once for the exact values
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,8 @@ class Case:
 
     def exact_at(self, weights: Weights) -> float:
         """The loss at some weights by a plain loop in double precision."""
-        return measure_apart(self.problem, weights, [self.sample], self.device, torch.float64)[f"{self.sample.split}_loss"]
+        reference = Reference(self.problem, {self.sample.split: self.sample.examples.tensors}, device=self.device)
+        return reference.of(weights, _BATCH, dtype=torch.float64).losses[self.sample.split]
 
 
 def pose(problem: Problem, start: Checkpoint | None, examples: int | str | None, device: torch.device, n_points: int) -> Case:

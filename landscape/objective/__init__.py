@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from landscape.objective.allocator import free_bytes, out_of_memory, peak_bytes
-from landscape.objective.apart import measure_apart
 from landscape.objective.calibration import Calibration, agree, calibrate
+from landscape.objective.conversion import main_type
 from landscape.objective.engine import MODES, PRECISIONS, Engine
 from landscape.objective.norms import POLICIES, STATISTICS, describe_calibration, recalibrated_layers, statistics_layers
 from landscape.objective.objective import Measurement, Objective
-from landscape.objective.private import trains_otherwise
+from landscape.objective.private import has_images, trains_otherwise
 from landscape.objective.sample import Sample, choose
 from landscape.objective.statistics import Estimate, wilson
 from landscape.objective.variances import Variances
@@ -30,7 +30,8 @@ __all__ = [
     "choose",
     "describe_calibration",
     "free_bytes",
-    "measure_apart",
+    "has_images",
+    "main_type",
     "out_of_memory",
     "peak_bytes",
     "recalibrated_layers",

@@ -59,7 +59,7 @@ def calibrate(
     """
     trials = _Trials(problem, subspace, samples)
     began = time.perf_counter()
-    champion = trials.prepared(engine)
+    champion = trials.prepared(engine, first_of_all=True)
     if champion is None:
         return Calibration(engine, 0.0, 0.0)
     before = seconds = trials.seconds(champion)
@@ -126,7 +126,7 @@ class _Trials:
         self._origin = (0.0,) * len(subspace.directions)
         self._apart = (0.1,) * len(subspace.directions)
 
-    def prepared(self, engine: Engine) -> Objective | None:
+    def prepared(self, engine: Engine, first_of_all: bool = False) -> Objective | None:
         """An engine ready to measure on the first examples, its first batch behind it; None where it cannot."""
         n = max(_EXAMPLES, _BATCHES[engine.device.type] * (engine.batch_size or 1))
         first = self._samples[0]
@@ -137,7 +137,7 @@ class _Trials:
             for _ in range(_ROUNDS):  # what a GPU records, it records at the second call
                 self._once(objective)
         except Exception as error:  # whatever a compiler or vmap, or a model under them, raises
-            if not out_of_memory(error) and engine.mode == "eager":
+            if first_of_all and not out_of_memory(error) and engine.mode == "eager":
                 raise
             return None
         return objective

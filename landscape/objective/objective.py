@@ -13,6 +13,7 @@ import torch
 from landscape.errors import InputError
 from landscape.objective.allocator import free_bytes, keep_memory
 from landscape.objective.batched import Batched
+from landscape.objective.conversion import Conversion, main_type
 from landscape.objective.engine import Engine
 from landscape.objective.folding import fold
 from landscape.objective.mover import Mover
@@ -66,8 +67,10 @@ class Objective:
             _check_tolerance(problem, samples)
         keep_memory(engine.device)
         self._radius = _Radius(subspace, engine.exact_within)
-        self._loss = problem.loss.to(engine.device, engine.dtype).settled(sample.examples.tensors for sample in samples)
-        self._model = private_copy(problem.model, engine)
+        conversion = Conversion(main_type(problem.model), engine.dtype)
+        loss = problem.loss.to(engine.device, conversion.target, conversion.main)
+        self._loss = loss.settled(sample.examples.tensors for sample in samples)
+        self._model = private_copy(problem.model, engine, conversion)
         given = subspace
         if engine.folded and engine.bn == "frozen" and problem.loss.criterion is not None and not engine.offload:
             subspace = fold(self._model, subspace)  # a loss function may use parts of the model in other ways than its forward
@@ -75,7 +78,7 @@ class Objective:
         channels_last = engine.channels_last and has_images(self._model)
         if channels_last:
             self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-        self._form = Form(engine.device, engine.dtype, channels_last)
+        self._form = Form(engine.device, conversion, channels_last)
         self._move = Mover(self._model, subspace, engine.offload)
         self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
         self.stopwatch = Stopwatch(engine.device)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.modules import converted, copy_module
+from landscape.modules import copy_module
+from landscape.objective.conversion import Conversion
 from landscape.objective.engine import Engine
 from landscape.objective.stopwatch import Stopwatch
 from landscape.problem.data import Batch, map_tensors
@@ -18,13 +19,13 @@ from landscape.problem.losses import PerExample
 __all__ = ["computing", "has_images", "install_forward", "largest_activation", "private_copy", "trains_otherwise"]
 
 
-def private_copy(model: nn.Module, engine: Engine) -> nn.Module:
-    """A copy of the model on the engine's device, in its type, in eval mode.
+def private_copy(model: nn.Module, engine: Engine, conversion: Conversion) -> nn.Module:
+    """A copy of the model on the engine's device, what has its main type in the engine's, in eval mode.
 
     Raises:
         InputError: when the model cannot be copied.
     """
-    return converted(copy_module(model), engine.device, engine.dtype).eval().requires_grad_(False)
+    return conversion.apply(copy_module(model), engine.device).eval().requires_grad_(False)
 
 
 def has_images(model: nn.Module) -> bool:

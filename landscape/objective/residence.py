@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape.modules import computed_type
+from landscape.objective.conversion import Conversion
 from landscape.problem.data import Batch, Examples, map_tensors
 
 __all__ = ["Form", "Residence", "Resident", "Span", "Streamed", "place"]
@@ -19,15 +19,15 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Form:
-    """How tensors reach the model: floating ones in its type, images in its memory layout, all on its device."""
+    """How tensors reach the model: those of its main type in the engine's, images in its memory layout, all on its device."""
 
     device: torch.device
-    dtype: torch.dtype
+    conversion: Conversion
     channels_last: bool
 
     def of(self, tensor: Tensor) -> Tensor:
         """A copy of a tensor in this form."""
-        formed = tensor.to(self.device, computed_type(tensor.dtype, self.dtype), copy=True)
+        formed = tensor.to(self.device, self.conversion.of(tensor.dtype), copy=True)
         return formed.contiguous(memory_format=torch.channels_last) if self.channels_last and tensor.dim() == 4 else formed
 
     def n_bytes(self, examples: Examples) -> int:
@@ -35,7 +35,7 @@ class Form:
         sizes: list[int] = []
 
         def count(tensor: Tensor) -> Tensor:
-            sizes.append(tensor.numel() * computed_type(tensor.dtype, self.dtype).itemsize)
+            sizes.append(tensor.numel() * self.conversion.of(tensor.dtype).itemsize)
             return tensor
 
         map_tensors(count, examples.tensors)

@@ -21,6 +21,7 @@ class Sample:
     population: int  # size of the whole split
     sha256: str  # of the whole split
     order: str  # "all", "first:N" or "random:N seed S"; with a tolerance also "shuffled seed S"
+    indices: np.ndarray | None = None  # (n,) the places of the examples in the split; None: all in their order
 
     @property
     def size(self) -> int:
@@ -74,7 +75,7 @@ def choose(examples: Examples, wanted: int | str | None, seed: int, shuffled: bo
     if shuffled:
         indices = generator.permutation(np.arange(size) if indices is None else indices)
         order = f"{order}, shuffled seed {seed}"
-    return Sample(examples.select(indices), size, examples.sha256, order)
+    return Sample(examples.select(indices), size, examples.sha256, order, indices)
 
 
 def _generator(seed: int, split: str) -> np.random.Generator:

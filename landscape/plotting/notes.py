@@ -18,6 +18,7 @@ from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label, printable
 from landscape.plotting.styles import Sheet
 from landscape.surface import Surface
+from landscape.verdict import describe_check
 
 __all__ = ["draw_notes", "note_lines"]
 
@@ -51,6 +52,7 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
             _errors(own),
             describe_precision(own[0].whole),
             *_left_out(own),
+            describe_check(own[0].whole),
             *_outside(own[0].surface),
         ]
         for note in dict.fromkeys(filter(None, notes)):

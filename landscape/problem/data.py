@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,9 +55,9 @@ class Examples:
         """How many examples there are."""
         return len(next(iter(_flatten(self.tensors).values())))
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """The digest of all examples in order; equal data have equal digests on every machine."""
+        """The digest of all examples in order, as they are now: tensors may be the user's own, and change."""
         return digest(_flatten(self.tensors))
 
     def select(self, indices: np.ndarray | None) -> Examples:

@@ -53,14 +53,16 @@ class PerExample:
         units = getattr(self.function, "units", {})
         return str(units.get(metric, "")) if isinstance(units, Mapping) else ""
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> PerExample:
-        """A private copy whose own tensors (class weights and the like) are on the device and of the type computed in."""
+    def to(self, device: torch.device, dtype: torch.dtype, main: torch.dtype | None = None) -> PerExample:
+        """A private copy whose own tensors (class weights and the like) are on the device, and of the type computed in.
+
+        With `main` only tensors of that type become `dtype`, others keep theirs.
+        """
         with users_code("copying the loss"):
             moved = copy.deepcopy(self)
-        if moved.criterion is not None:
-            moved.criterion.to(device=device, dtype=dtype)
-        elif isinstance(moved.function, nn.Module):
-            moved.function.to(device=device, dtype=dtype)
+        module = moved.criterion if moved.criterion is not None else moved.function
+        if isinstance(module, nn.Module):
+            module._apply(lambda t: t.to(device, dtype if t.is_floating_point() and main in (None, t.dtype) else t.dtype))  # type: ignore[no-untyped-call]
         return moved
 
     def settled(self, batches: Iterable[Batch]) -> PerExample:

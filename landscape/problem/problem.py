@@ -61,6 +61,8 @@ class Problem:
             if not isinstance(split, str) or not split.isidentifier():
                 raise InputError(f"a data split's name is a word such as train or test, not {split!r}")
         self.model = model
+        self.given_loss = loss
+        self.per_example = per_example
         self.loss = PerExample(loss, per_example)
         self.data = dict(data)
         self.name = name or type(model).__name__

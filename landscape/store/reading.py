@@ -61,7 +61,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
             attributes={k: v for k, v in attributes.items() if k not in ("format", "format_version", "kind", "axes", "complete")},
             data={name: read_attributes(find(data, name, path), path, _COUNTS.__contains__) for name in data or ()},
             points=_read_points(file, axes, path),
-            checks=_read_group(file, "checks", path, lambda name: not name.endswith("_compared")),
+            checks=_read_group(file, "checks", path, lambda name: name != "failure" and not name.endswith("_compared")),
             numbers=_read_numbers(
                 _read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound", "_withheld")))
             ),

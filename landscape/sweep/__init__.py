@@ -10,10 +10,10 @@ from landscape.checkpoint import Checkpoint
 from landscape.grid import AxisLike
 from landscape.problem import Problem
 from landscape.surface import Surface
-from landscape.sweep.loop import run
 from landscape.sweep.merging import merge
 from landscape.sweep.options import Options
 from landscape.sweep.plan import Geometry, plan_line, plan_surface
+from landscape.sweep.running import run
 
 __all__ = ["Options", "line", "merge", "surface"]
 

@@ -108,6 +108,11 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         size = engine.batch_size or 1
         if size == 1:
             raise InputError(f"one example at a time does not fit the memory of {device}; use a device with more, or --offload")
+        if not plan.problem.per_example:
+            raise InputError(
+                f"a batch of {size} does not fit the memory of {device}, and the loss of whole batches depends on their size: "
+                f"choose it, for instance --batch-size {size // 2}"
+            )
         engine, objective = replace(engine, batch_size=size // 2), None  # let go of, before the next one is made
         progress.note(f"a batch of {size} does not fit the memory of {device}: computing {size // 2} at once")
 

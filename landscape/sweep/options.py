@@ -13,8 +13,9 @@ from landscape.errors import InputError, nearest
 from landscape.objective import MODES, POLICIES, PRECISIONS
 from landscape.sweep.blocks import Part
 
-__all__ = ["Options", "bytes_of", "check_threads", "seconds_of"]
+__all__ = ["CHECKS", "Options", "bytes_of", "check_threads", "seconds_of"]
 
+CHECKS = ("raise", "warn")
 _MOST_THREADS = 4096
 _LARGEST_BATCH = 1_000_000_000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -42,6 +43,7 @@ class Options:
         level: how far above the origin's loss the basin reaches, in nats.
         to: the file; None keeps the surface in memory.
         save_directions: write the directions into the file too.
+        check: "raise" ends a run whose self-check fails; "warn" goes on, with a `SelfCheckWarning`, and file and figures say so.
         overwrite: replace a file that is there instead of resuming it.
         time_limit: seconds, or text such as "55m", after which no further point is begun.
         part: "i/n": only the i-th of n parts, for processes that share no MPI; `merge` puts their files together.
@@ -65,6 +67,7 @@ class Options:
     level: float = 1.0
     to: str | os.PathLike[str] | None = None
     save_directions: bool = False
+    check: str = "raise"
     overwrite: bool = False
     time_limit: float | str | None = None
     part: str | None = None
@@ -86,6 +89,8 @@ class Options:
         options = cls(**given)
         if options.bn is not None and options.bn not in POLICIES:
             raise InputError(f'unknown batch-norm policy "{options.bn}": {nearest(options.bn, POLICIES)}')
+        if options.check not in CHECKS:
+            raise InputError(f'unknown check "{options.check}": {nearest(str(options.check), CHECKS)}')
         if options.precision is not None and options.precision not in PRECISIONS:
             raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
         if options.engine is not None and options.engine not in MODES:

@@ -43,8 +43,11 @@ def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_a
     }
 
 
-def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
-    """The root attributes of a file: what was measured, whatever it was measured with."""
+def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool) -> dict[str, Any]:
+    """The root attributes of a file: what was measured, whatever it was measured with.
+
+    The batch size is among them where values depend on it, as those of whole batches do.
+    """
     attributes = {
         "problem": plan.problem.name,
         "bn": plan.bn,
@@ -52,6 +55,8 @@ def describe_subject(plan: Plan, engine: Engine) -> dict[str, Any]:
         "tolerance": engine.tolerance,
         **plan.attributes,
     }
+    if needs_batch_size:
+        attributes["batch_size"] = engine.batch_size
     if plan.calibrates:
         attributes["bn_calibration"] = describe_calibration(plan.problem.examples("train").size)
     return attributes

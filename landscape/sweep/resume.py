@@ -174,10 +174,17 @@ def check_same(
     for before, now in zip(old.axes, new.axes, strict=True):
         if not (before.name == "x" and len(old.axes) == 2 and old.axes[1].name == "seed"):  # there the seed axis says which draws
             check(f"direction {before.name}", before.attributes.get("sha256"), now.attributes.get("sha256"))
+    if any("batch_size" in surface.attributes for surface in (old, new)):
+        check("batch size, on which these values depend,", _batch_size(old), _batch_size(new))
     for split in new.data:
         for name, word in (("sha256", "content"), ("order", "examples")):
             if split in old.data:
                 check(f"data split {split} ({word})", old.data[split].get(name), new.data[split].get(name))
+
+
+def _batch_size(surface: Surface) -> Any:
+    """The batch size that belongs to what was measured; files of 0.1.0 tell of it in their runs alone."""
+    return surface.attributes.get("batch_size", surface.runs[-1].get("batch_size") if surface.runs else None)
 
 
 def _short(value: Any) -> str:

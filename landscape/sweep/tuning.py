@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from landscape.errors import InputError, UserCodeError, in_a_line
-from landscape.objective import Engine, Objective, Sample, agree, calibrate, out_of_memory
+from landscape.objective import Engine, Objective, Sample, agree, calibrate, has_images, main_type, out_of_memory
 from landscape.progress import Progress, duration
 from landscape.surface import Surface
 from landscape.sweep.options import Options, seconds_of
 from landscape.sweep.plan import Plan
-from landscape.weights import is_movable
 
 __all__ = ["described", "settle"]
 
@@ -43,8 +42,7 @@ def settle(
     Raises:
         InputError: for settings that do not go together.
     """
-    double = all(p.dtype in (torch.float64, torch.complex128) for p in plan.problem.model.parameters() if is_movable(p))
-    precision = options.precision or ("fp64" if double else "fp32")
+    precision = options.precision or ("fp64" if main_type(plan.problem.model) == torch.float64 else "fp32")
     asked = {"batch_size": options.batch_size, "mode": options.engine}
     given = {**_stored(old), **{name: value for name, value in asked.items() if value is not None}}
     engine = Engine(device, precision, bn=plan.bn, tolerance=options.tolerance, offload=options.offload, **given)
@@ -52,10 +50,11 @@ def settle(
     if "batch_size" not in given:
         engine = replace(engine, batch_size=min(engine.batch_size or 1, max(sample.size for sample in samples)))
     limit = seconds_of(options.time_limit)
-    total = min(seconds * _n_left(plan, samples, old) / n_ranks, math.inf if limit is None else limit)
-    if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.loss.per_example:
+    total = seconds * _n_left(plan, samples, old)  # not the share of a rank: the engine must not depend on how many there are
+    if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.per_example:
         return engine
-    found = calibrate(plan.problem, plan.subspace, samples, engine, math.ceil(total / seconds), options.batch_size is not None)
+    n_points = math.ceil(min(total / n_ranks, math.inf if limit is None else limit) / seconds)
+    found = calibrate(plan.problem, plan.subspace, samples, engine, n_points, options.batch_size is not None)
     if found.engine == engine:
         progress.note(f"engine: {described(engine)}, as nothing tried was faster by a tenth")
     else:
@@ -97,8 +96,9 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
     """The engine with its batch size settled, eager where it fails otherwise, and about what a point costs, in seconds."""
     n = _FEW if engine.mode == "eager" else _MANY  # what is compiled is compiled for whole batches
     part = [replace(sample, examples=sample.examples.select(np.arange(min(sample.size, n)))) for sample in samples]
-    objective = Objective(plan.problem, plan.subspace, part, engine)
+    objective = None
     try:
+        objective = Objective(plan.problem, plan.subspace, part, engine)
         objective.trial()
         started = time.perf_counter()
         n_examples = objective.trial()
@@ -106,8 +106,12 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, progress: Prog
         _check_batched(objective)
     except Exception as error:
         if out_of_memory(error):  # it is halved later, when every rank has tried its own memory
-            return objective.engine, 0.0
-        if engine.mode == "eager" or isinstance(error, InputError):
+            return objective.engine if objective is not None else replace(engine, batch_size=engine.batch_size or 1), 0.0
+        if isinstance(error, InputError):
+            raise
+        if engine.channels_last and has_images(plan.problem.model):  # x.view(n, -1) after a convolution wants the plain layout
+            return _tried(plan, samples, replace(engine, channels_last=False), progress)
+        if engine.mode == "eager":
             raise
         cause = error.__cause__ if isinstance(error, UserCodeError) and error.__cause__ is not None else error
         progress.note(f"the model cannot be {engine.mode} ({in_a_line(cause)[:120]}); computing eagerly")

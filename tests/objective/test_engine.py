@@ -17,6 +17,7 @@ from landscape import Problem, weights
 from landscape.directions import Direction, moving, random_direction, roles
 from landscape.errors import InputError
 from landscape.objective import Engine, Objective, choose
+from landscape.problem.data import map_tensors
 from landscape.subspace import Subspace
 
 CPU = torch.device("cpu")
@@ -104,6 +105,9 @@ def test_a_point_does_not_depend_on_those_before_it(name: str) -> None:
 def test_the_weights_measured_are_those_of_the_subspace(name: str) -> None:
     problem = CATALOGUE[name]()
     problem.model.double()
+    problem.data = {"train": map_tensors(lambda t: t.double() if t.is_floating_point() else t, problem.examples("train").tensors)}
+    loss = problem.given_loss
+    problem = Problem(problem.model, copy.deepcopy(loss).double() if isinstance(loss, nn.Module) else loss, problem.data)
     space = plane(problem)
     there = copy.deepcopy(problem.model)
     named = {**dict(there.named_parameters()), **dict(there.named_buffers())}

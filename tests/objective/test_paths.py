@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import CATALOGUE, N_EXAMPLES, normal, perceptron, seeded
+from cases import CATALOGUE, N_EXAMPLES, normal, perceptron, reference_loss, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from landscape import Problem, weights, zoo
 from landscape.directions import Direction, moving, off_device, random_direction, roles
-from landscape.objective import Engine, Objective, calibrate, choose, measure_apart
+from landscape.objective import Engine, Objective, calibrate, choose
+from landscape.objective.conversion import Conversion
 from landscape.objective.folding import fold
 from landscape.objective.private import computing
 from landscape.objective.residence import Form, Resident, Streamed
@@ -46,7 +47,7 @@ def plain(problem: Problem, space: Subspace, place: tuple[float, ...] = PLACE) -
     """The same by a loop that shares nothing with the engine, in float64."""
     samples = [choose(problem.examples("train"), None, 0, False)]
     wide = Subspace({n: t.double() if t.is_floating_point() else t for n, t in space.origin.items()}, space.directions)
-    return measure_apart(problem, wide.point(place), samples, CPU, torch.float64)
+    return reference_loss(problem, wide.point(place), samples, torch.float64)
 
 
 # In float64, paths differ by rounding: some hundred operations of 1e-16, grown by what the layers amplify: 1e-12 is far above.
@@ -328,7 +329,7 @@ def test_a_model_may_overwrite_its_input(memory: float) -> None:
 
 def test_examples_that_fit_are_views_and_others_are_streamed() -> None:
     problem = perceptron()
-    form = Form(CPU, torch.float64, channels_last=False)
+    form = Form(CPU, Conversion(torch.float32, torch.float64), channels_last=False)
     examples = problem.examples("train")
     resident, streamed = Resident(examples, form), Streamed(examples, form)
     spans = [(0, 10), (10, 29)]

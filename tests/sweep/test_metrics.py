@@ -32,9 +32,9 @@ class Sometimes(Follow):
 @pytest.mark.parametrize(
     ("when", "words"),
     [
-        (lambda a, b, n: a < 2, 'x = 2, y = 0: .*no "extra" .*examples 0 to 3 of train'),
-        (lambda a, b, n: a == 2, 'x = 2, y = 0: .*"extra" too .*examples 0 to 3 of train'),
-        (lambda a, b, n: a < 2 or n == 4, 'x = 2, y = 0: .*no "extra" .*examples 4 to 4 of train'),
+        (lambda a, b, n: (a, b) != (2, 0), 'x = 2, y = 0: .*no "extra" .*examples 0 to 3 of train'),
+        (lambda a, b, n: (a, b) == (2, 0), 'x = 2, y = 0: .*"extra" too .*examples 0 to 3 of train'),
+        (lambda a, b, n: (a, b) != (2, 0) or n == 4, 'x = 2, y = 0: .*no "extra" .*examples 4 to 4 of train'),
     ],
 )
 def test_a_metric_of_some_points_is_an_error_that_says_where(tmp_path: Path, when: Any, words: str) -> None:

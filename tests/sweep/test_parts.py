@@ -134,8 +134,8 @@ def test_an_odd_value_is_merged_as_it_was_measured(tmp_path: Path) -> None:
 
     files = [tmp_path / f"{k}.h5" for k in (1, 2)]
     for k, file in enumerate(files, start=1):
-        landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), to=file, part=f"{k}/2", **QUIET)
-    whole = landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), **QUIET)
+        landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), to=file, part=f"{k}/2", check="warn", **QUIET)
+    whole = landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), check="warn", **QUIET)
     merged = landscape.merge([*files, *files[::-1]], quiet=True)  # every part twice: not-a-number agrees with itself
     assert np.array_equal(merged.values["train_loss"], whole.values["train_loss"], equal_nan=True)
     assert merged.checks["nan_count"] == 3
@@ -242,7 +242,7 @@ def test_an_infinite_value_agrees_with_itself_alone(tmp_path: Path, first: float
     """A share of the larger of two values is infinite where one of them is: a finite one may not pass for it."""
     for name, value in {"a": first, "b": second}.items():
         surface = landscape.surface(
-            coordinates(lambda a, b, value=value: value + 0 * a)[0], *CORNERS, x=(0, 1, 2), y=(0, 1, 2), **QUIET
+            coordinates(lambda a, b, value=value: value + 0 * a)[0], *CORNERS, x=(0, 1, 2), y=(0, 1, 2), check="warn", **QUIET
         )
         store.write(surface, tmp_path / f"{name}.h5")
     merged = landscape.merge([tmp_path / "a.h5"] * 2, quiet=True)

@@ -20,6 +20,7 @@ from landscape.plotting.caveats import (
 )
 from landscape.plotting.viewer.packing import Packer
 from landscape.surface import Point, Surface
+from landscape.verdict import describe_check
 
 __all__ = ["content", "embed", "holes"]
 
@@ -170,6 +171,7 @@ def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
         error = describe_relative_error(part, part.metrics[key], np.asarray(part.done[key], dtype=bool))
         examples = describe_examples(part, part.metrics[key].split)
         notes += [examples, f"largest standard error: {error}" if error else "", describe_precision(surface)]
+    notes.append(describe_check(surface))
     return [_sentence(note) for note in notes if note]
 
 
