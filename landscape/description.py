@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def tabulate(surface: Surface) -> dict[str, Any]:
             {"name": point.name, "coordinates": list(point.coordinates), **_plain(point.values)} for point in surface.points
         ],
         "checks": _plain(surface.checks),
-        "numbers": {name: _plain({"value": number.value, "unit": number.unit, "bound": number.bound}) for name, number in surface.numbers.items()},
+        "numbers": {name: _plain(asdict(number)) for name, number in surface.numbers.items()},
         "runs": [_plain(run) for run in surface.runs],
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,19 +87,25 @@ class Point:
 class Number:
     """One measure of a surface with its unit.
 
-    `bound` is "≥" where the grid ends before the measure does, "<" where its cells are wider than what is measured. A number that
-    cannot be told is NaN, and `withheld` is the reason.
+    `bound` is "≥" where the grid ends before the measure does, "<" where its cells are wider than what is measured; `note` says what to
+    do about it. A number that cannot be told is NaN, and `withheld` is the reason.
     """
 
     value: float
     unit: str
     bound: str = ""
     withheld: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.withheld:
+            object.__setattr__(self, "value", math.nan)  # one NaN for all, so that numbers withheld for one reason are equal
 
     def __str__(self) -> str:
         if self.withheld:
             return f"withheld: {self.withheld}"
-        return f"{self.bound}{' ' if self.bound else ''}{self.value:.4g} {self.unit}".rstrip()
+        number = f"{self.bound}{' ' if self.bound else ''}{self.value:.4g} {self.unit}".rstrip()
+        return f"{number}: {self.note}" if self.note else number
 
 
 @dataclass(frozen=True, eq=False)

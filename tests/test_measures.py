@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grids import LOSS, line, manhattan, plane, plane_of, transposed, value
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 from scipy import ndimage
 
@@ -33,49 +34,8 @@ from landscape.measures import (
     turning_points_between,
 )
 from landscape.measures.curvature import second_difference, smaller_eigenvalue
+from landscape.measures.mesh import Mesh, mesh_of
 from landscape.surface import Axis, Metric, Number, Point, Surface
-
-LOSS = Metric("train", "loss", "nat")
-
-
-def plane(values: np.ndarray, x: AxisLike, y: AxisLike, origin: float | None = None, **rest: Any) -> Surface:
-    """A plane of these values; `origin` is the model's own loss where the grid has no node at the origin."""
-    axes = (
-        Axis("x", axis_values(x), {"source": "random", "norm": 4.0}),
-        Axis("y", axis_values(y), {"source": "random", "norm": 9.0}),
-    )
-    points = () if origin is None else (Point("model", (0.0, 0.0), {"train_loss": origin}),)
-    rest.setdefault("done", {"train_loss": np.ones(values.shape, dtype=bool)})
-    return Surface("surface", axes, {"train_loss": LOSS}, {"train_loss": values}, points=points, **rest)
-
-
-def plane_of(function: Callable[..., np.ndarray], x: AxisLike, y: AxisLike, **rest: Any) -> Surface:
-    values = function(*np.meshgrid(axis_values(x), axis_values(y), indexing="ij"))
-    return plane(values + np.zeros((len(axis_values(x)), len(axis_values(y)))), x, y, **rest)
-
-
-def line(values: Any, x: AxisLike, source: str = "difference", origin: float | None = None, **rest: Any) -> Surface:
-    values = np.asarray(values, dtype=np.float64)
-    points = () if origin is None else (Point("model", (0.0,), {"train_loss": origin}),)
-    rest.setdefault("done", {"train_loss": np.ones(values.shape, dtype=bool)})
-    axis = Axis("x", axis_values(x), {"source": source, "norm": 5.0})
-    return Surface("line", (axis,), {"train_loss": LOSS}, {"train_loss": values}, points=points, **rest)
-
-
-def value(number: Number | None) -> float:
-    assert number is not None
-    return number.value
-
-
-def transposed(surface: Surface) -> Surface:
-    turn = {name: {key: array.T for key, array in getattr(surface, name).items()} for name in ("values", "done")}
-    return replace(surface, axes=surface.axes[::-1], **turn)
-
-
-def manhattan(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Linear inside each cell of a grid with nodes on both axes, so the triangles reproduce it: {≤ 1} is a square of area 2."""
-    return np.abs(x) + np.abs(y)
-
 
 # --- basin of a plane ---------------------------------------------------------------------------------------------------------
 
@@ -102,13 +62,13 @@ def test_radius_of_a_cone() -> None:
 
 def test_the_squares_area_is_exact_on_every_kind_of_grid() -> None:
     expected = math.sqrt(2 / math.pi)
-    uneven = np.array([-3.0, -1.3, -0.2, 0.0, 0.7, 0.9, 2.0])
+    uneven = np.array([-3.0, -1.3, -0.2, 0.0, 0.4, 0.9, 2.0])
     for x, y in [
-        ((-2, 2, 5), (-2, 2, 5)),
+        ((-2, 2, 9), (-2, 2, 9)),
         ((-2, 2, 9), (-3, 3, 31)),  # not square
         ((2, -2, 9), (-3, 3, 31)),  # descending
         ((2, -2, 9), (3, -3, 13)),
-        (uneven, (-2, 2, 5)),
+        (uneven, (-2, 2, 9)),
         (uneven[::-1].copy(), -uneven),
     ]:
         surface = plane_of(manhattan, x, y)
@@ -120,7 +80,7 @@ def test_the_squares_area_is_exact_on_every_kind_of_grid() -> None:
 
 
 def test_radius_in_spacing_other_than_one_and_in_weights() -> None:
-    surface = plane_of(lambda x, y: np.abs(x) + np.abs(y) / 10, (-2, 2, 9), (-20, 20, 11))
+    surface = plane_of(lambda x, y: np.abs(x) + np.abs(y) / 10, (-2, 2, 9), (-20, 20, 21))
     numbers = measure(surface)
     assert numbers["basin_radius"].value == pytest.approx(math.sqrt(20 / math.pi), rel=1e-13)
     assert numbers["basin_radius"].unit == "direction"
@@ -130,7 +90,7 @@ def test_radius_in_spacing_other_than_one_and_in_weights() -> None:
 
 @pytest.mark.parametrize("cosine", [0.6, -0.6])
 def test_the_radius_in_weights_knows_the_angle_between_the_directions(cosine: float) -> None:
-    surface = plane_of(manhattan, (-2, 2, 5), (-2, 2, 5))
+    surface = plane_of(manhattan, (-2, 2, 9), (-2, 2, 9))
     area = 4 * 9 * math.sqrt(1 - 0.6**2)  # of the parallelogram that a unit square of coordinates is in weight space
     found = measure(replace(surface, attributes={"cosine": cosine}))["basin_radius_weights"]
     assert found.value == pytest.approx(math.sqrt(2 * area / math.pi), rel=1e-13)  # {manhattan ≤ 1} holds 2 such squares
@@ -156,14 +116,19 @@ def test_only_the_origins_well_counts() -> None:
     assert value(basin_radius(surface, level=1.5)) > value(basin_radius(alone, level=1.5)) * 1.5
 
 
+def component(values: np.ndarray, x: AxisLike, y: AxisLike, threshold: float) -> float:
+    """The area of the origin's component on a grid too coarse to tell a basin by."""
+    mesh = mesh_of([axis_values(x), axis_values(y)], values)
+    return mesh.size_within(threshold, mesh.component_of_origin(threshold))
+
+
 def test_a_saddle_cell_joins_its_corners_only_above_its_centre() -> None:
-    surface = plane(np.array([[0.0, 10.0], [10.0, 0.0]]), (0, 1, 2), (0, 1, 2))
+    saddle, axis = np.array([[0.0, 10.0], [10.0, 0.0]]), (0, 1, 2)
     corner = 4.0**2 / 100  # two triangles of area ¼ with values 0, 5, 10: 2 · ¼ · t²/(5·10)
-    assert value(basin_radius(surface, level=4.0)) == pytest.approx(math.sqrt(corner / math.pi))
-    assert value(basin_share(surface, level=4.0)) == pytest.approx(2 * corner)
-    joined = value(basin_radius(surface, level=5.0))  # the centre is at 5: both corners' areas count
-    assert joined == pytest.approx(math.sqrt(0.5 / math.pi))
-    assert value(basin_share(surface, level=5.0)) == pytest.approx(0.5)
+    assert component(saddle, axis, axis, 4.0) == pytest.approx(corner)
+    assert mesh_of([axis_values(axis)] * 2, saddle).size_within(4.0) == pytest.approx(2 * corner)
+    assert component(saddle, axis, axis, 5.0) == pytest.approx(0.5)  # the centre is at 5: both corners' areas count
+    assert mesh_of([axis_values(axis)] * 2, saddle).size_within(5.0) == pytest.approx(0.5)
 
 
 def test_bound_where_the_basin_meets_the_edge() -> None:
@@ -225,15 +190,14 @@ def test_an_origin_between_nodes() -> None:
 
 
 def test_the_triangle_of_an_origin_between_nodes() -> None:
-    # One cell with one low side, and the origin near each of the four sides in turn.
+    # One cell with one low side, and the origin near each of the four sides in turn: its triangle is that of the side and the centre.
     for low, x, y in [([1, 0], 0.5, 0.1), ([2, 1], 0.9, 0.5), ([3, 2], 0.5, 0.9), ([0, 3], 0.1, 0.5)]:
         corners = np.full(4, 50.0)
         corners[low] = 0.0
         a, b, c, d = corners  # (0,0), (1,0), (1,1), (0,1)
-        surface = plane(np.array([[a, d], [b, c]]), np.array([-x, 1 - x]), np.array([-y, 1 - y]), origin=9.0)
-        # The height is 25 at the centre and 0 on the low side: 10 where |along| ≤ 0.8, so at 0.1 from the side 0.2·25 = 5 ≤ 10.
-        assert value(basin_radius(surface)) > 0
-        assert basin_radius(replace(surface, points=(Point("model", (0.0, 0.0), {"train_loss": 3.9}),))) is None  # 4.9 < 5
+        values, axes = np.array([[a, d], [b, c]]), (np.array([-x, 1 - x]), np.array([-y, 1 - y]))
+        home = mesh_of(axes, values).simplex_of_origin()
+        assert sorted(mesh_of(axes, values).heights[home]) == [0.0, 0.0, 25.0]
 
 
 def test_no_radius_where_it_is_not_defined() -> None:
@@ -244,7 +208,7 @@ def test_no_radius_where_it_is_not_defined() -> None:
         assert "convexity" not in numbers
     outside = measure(plane_of(manhattan, (1, 2, 5), (-1, 1, 5), origin=0.0))
     assert "basin_radius" not in outside
-    assert outside["basin_share"].value == 0.0  # only the node (1, 0) is at the level
+    assert outside["basin_share"].withheld  # only the node (1, 0) is at the level: what lies around it is narrower than a cell
     assert "basin_radius" not in measure(plane_of(manhattan, (0.5, -2, 4), (-1, 1, 4)))  # a node at neither 0, and no model's loss
     nowhere = plane(np.full((3, 3), np.nan), (-1, 1, 3), (-1, 1, 3))
     assert measure(nowhere) == {
@@ -262,7 +226,7 @@ def test_a_level_that_is_none(level: float) -> None:
 def test_extreme_values_give_their_limits() -> None:
     values = np.full((3, 3), 1e308)
     values[1, 1] = -5.0
-    assert value(basin_radius(plane(values, (-1, 1, 3), (-1, 1, 3)))) == 0.0
+    assert component(np.minimum(values, 1e150), (-1, 1, 3), (-1, 1, 3), -4.0) == 0.0
     values = np.where(np.eye(3) > 0, -np.inf, 0.0)
     assert value(basin_share(plane(values, (-1, 1, 3), (-1, 1, 3), origin=0.0))) == 1.0
 
@@ -292,15 +256,18 @@ def test_area_against_dense_sampling(seed: int) -> None:
     component = labels == labels[nearest]
     # Only pixels on the component's border can be counted wrongly, and each by no more than itself.
     border = component ^ ndimage.binary_erosion(component) | (ndimage.binary_dilation(component) ^ component)
-    surface = plane(values, x, y, origin=origin)
-    number = basin_radius(surface, level=0.7)
-    assert number is not None
-    assert abs(math.pi * number.value**2 - area[component].sum()) <= area[border].sum() / 2
+    mesh: Mesh = mesh_of([x, y], np.where(np.isnan(values), 1e150, values))
+    member = mesh.component_of_origin(origin + 0.7)
+    assert abs(mesh.size_within(origin + 0.7, member) - area[component].sum()) <= area[border].sum() / 2
     border = ndimage.binary_dilation(inside) ^ ndimage.binary_erosion(inside)
-    assert abs(value(basin_share(surface, level=0.7)) - area[inside].sum() / area.sum()) <= area[border].sum() / 2 / area.sum()
+    assert abs(mesh.size_within(origin + 0.7) - area[inside].sum()) <= area[border].sum() / 2
+    number = basin_radius(plane(values, x, y, origin=origin), level=0.7)
+    assert number is not None
     edge = np.zeros_like(component)
     edge[[0, -1]] = edge[:, [0, -1]] = True
-    assert (number.bound == "≥") == bool((component & edge).any())
+    if not (number.withheld or number.bound == "<"):
+        assert number.value == pytest.approx(math.sqrt(mesh.size_within(origin + 0.7, member) / math.pi), rel=1e-13)
+        assert (number.bound == "≥") == bool((component & edge).any())
 
 
 def sampled(x: np.ndarray, y: np.ndarray, values: np.ndarray, at_x: np.ndarray, at_y: np.ndarray) -> np.ndarray:
@@ -329,7 +296,7 @@ def sampled(x: np.ndarray, y: np.ndarray, values: np.ndarray, at_x: np.ndarray, 
 
 
 def test_radius_of_a_line() -> None:
-    for x in [(-4, 4, 17), (4, -4, 17), np.array([-4.0, -1.5, 0.0, 0.3, 3.0, 4.0])]:
+    for x in [(-4, 4, 17), (4, -4, 17), np.array([-4.0, -1.5, -0.5, 0.0, 0.3, 3.0, 4.0])]:
         axis = axis_values(x)
         numbers = measure(line(np.where(axis < 0, -axis, axis / 2), x, "random"))
         assert numbers["basin_radius"] == Number(pytest.approx(1.5), "direction")  # from -1 to 2
@@ -344,7 +311,7 @@ def test_radius_of_a_line_with_ends_gaps_and_no_node_at_the_origin() -> None:
     done = {"train_loss": np.array([1, 1, 1, 1, 0, 1], dtype=bool)}
     assert basin_radius(line(loss, x, origin=1.0, done=done)) == Number(pytest.approx(1.25), "direction", "≥")
     assert basin_radius(line(loss[:4], x[:4], origin=1.0)) == Number(pytest.approx(1.25), "direction", "≥")
-    assert basin_radius(line([1.0, 1.5, 3.0], (0, 2, 3))) == Number(pytest.approx((1 + 1 / 3) / 2), "direction", "≥")
+    assert basin_radius(line([1.0, 1.2, 1.5, 3.0], (0, 3, 4))) == Number(pytest.approx((2 + 1 / 3) / 2), "direction", "≥")
     assert basin_radius(line([1.0, 1.5, 3.0], (1, 2, 3), origin=1.0)) is None
     assert basin_radius(line([1.0], (0, 0, 1))) is None
     assert basin_radius(line([np.inf, 1.0, -np.inf, -np.inf, 9.0], (-2, 2, 5), origin=1.0)).value == pytest.approx(1.5)  # type: ignore[union-attr]
@@ -609,14 +576,15 @@ def test_several_draws_give_their_median() -> None:
     x = axis_values((-2, 2, 9))
     slopes = np.array([4.0, 1.0, 2.0])
     numbers = measure(several(np.abs(x)[:, None] * slopes, x))
-    assert numbers["basin_radius"] == Number(pytest.approx(0.5), "direction")
+    assert numbers["basin_radius"] == Number(pytest.approx(0.5), "direction")  # of less than 0.5, 1 and 0.5
     assert numbers["basin_radius_weights"] == Number(pytest.approx(2.5), "weight")
     assert numbers["minima"] == Number(1.0, "on the line")
     own = measure(several(np.abs(x)[:, None] * slopes, x, norm=np.array([1.0, 10.0, 3.0])))
-    assert own["basin_radius_weights"] == Number(pytest.approx(1.5), "weight")  # of 0.25, 10 and 1.5
+    assert own["basin_radius_weights"] == Number(pytest.approx(1.5), "weight")  # of less than 0.5, 10 and 1.5
     with pytest.raises(InputError, match="draws"):
         turning_points(several(np.abs(x)[:, None] * slopes, x))
-    assert [value(basin_radius(draw)) for draw in draws(several(np.abs(x)[:, None] * slopes, x))] == [0.25, 1.0, 0.5]
+    radii = [basin_radius(draw) for draw in draws(several(np.abs(x)[:, None] * slopes, x))]
+    assert [(value(radius), radius.bound) for radius in radii if radius] == [(0.5, "<"), (1.0, ""), (0.5, "")]
 
 
 def test_a_median_of_bounds() -> None:
@@ -653,7 +621,7 @@ def test_partial_surfaces() -> None:
 
 
 def test_the_key_is_measured_that_was_asked_for() -> None:
-    surface = plane_of(manhattan, (-2, 2, 9), (-2, 2, 9))
+    surface = plane_of(manhattan, (-2, 2, 17), (-2, 2, 17))
     test = Metric("test", "loss", "nat")
     both = replace(
         surface,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
@@ -52,9 +54,23 @@ def _measure_draw(surface: Surface, level: float, key: str) -> dict[str, Number]
 
 
 def _median(numbers: list[Number]) -> Number:
-    """The median; itself a lower bound exactly when it would move if the lower bounds among the numbers did."""
+    """The median of numbers each of which may lie anywhere between its bounds; itself a bound, or withheld, where those matter."""
     if len(numbers) == 1:
         return numbers[0]
-    median = float(np.median([number.value for number in numbers]))
-    raised = float(np.median([np.inf if number.bound else number.value for number in numbers]))
-    return Number(median, numbers[0].unit, "≥" if raised != median else "")
+    low, high = (float(np.median([ends[side] for ends in map(_ends, numbers)])) for side in (0, 1))
+    unit = numbers[0].unit
+    if low == high:
+        return Number(low, unit)
+    withheld = [number.withheld for number in numbers if number.withheld]
+    if withheld:
+        return Number(math.nan, unit, withheld=f"of {len(withheld)} of {len(numbers)} draws: {withheld[0]}")
+    if math.isinf(high):
+        return Number(low, unit, "≥")
+    return Number(high, unit, "<", note=next(number.note for number in numbers if number.bound == "<"))
+
+
+def _ends(number: Number) -> tuple[float, float]:
+    """The least and the largest that a number may be: bounds are of lengths and counts, which are not negative."""
+    if number.withheld:
+        return -math.inf, math.inf
+    return {"": (number.value, number.value), "≥": (number.value, math.inf), "<": (0.0, number.value)}[number.bound]

@@ -63,7 +63,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
             points=_read_points(file, axes, path),
             checks=_read_group(file, "checks", path, lambda name: name != "failure" and not name.endswith("_compared")),
             numbers=_read_numbers(
-                _read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound", "_withheld")))
+                _read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound", "_withheld", "_note")))
             ),
             runs=_read_runs(file, path),
         )
@@ -201,6 +201,7 @@ def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
             str(attributes[f"{name}_unit"]),
             str(attributes.get(f"{name}_bound", "")),
             str(attributes.get(f"{name}_withheld", "")),
+            str(attributes.get(f"{name}_note", "")),
         )
         for name, value in attributes.items()
         if f"{name}_unit" in attributes

@@ -94,6 +94,7 @@ def _write_header(file: h5py.File, surface: Surface) -> None:
             f"{name}_unit": number.unit,
             f"{name}_bound": number.bound or None,
             f"{name}_withheld": number.withheld or None,
+            f"{name}_note": number.note or None,
         }
         _write_attributes(numbers, parts)
     for k, run in enumerate(surface.runs):

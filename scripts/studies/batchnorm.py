@@ -10,7 +10,7 @@ import numpy as np
 from landscape import Problem, measure, plotting
 from landscape.measures import barrier
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Stage, Study, main, told
 from landscape.zoo.study.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 
 NETS = {"with batch norm": "vgg9", "without": "vgg9-nobn"}
@@ -38,7 +38,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         problem, training, places = prepare(stage, net)
         steps = stage.keep(f"steps-{net}", lambda: measure_steps(problem, places, STEP_SIZES, stage.device))  # noqa: B023
         plane = stage.surface(f"plane-{net}", problem, training.end, x=(-1, 1, n), y=(-1, 1, n), examples=examples)
-        found = {"test accuracy": training.test_accuracy, "share of the plane within 1 nat": measure(plane)["basin_share"].value}
+        found = {"test accuracy": training.test_accuracy, "share of the plane within 1 nat": told(measure(plane)["basin_share"])}
         numbers |= {f"{key}, {words}": value for key, value in (found | typical_steps(steps)).items()}
     for words, (net, layer) in LAYERS.items():
         problem, _, places = prepare(stage, net)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from landscape import Problem, Surface, measure
 from landscape.measures import barrier, least_curvature, least_second_difference
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Stage, Study, main, told
 
 NETS = {"softmax": "softmax", "perceptron": "mlp-2x32"}
 PLANES = {"solutions": "plane of two solutions", "random": "random plane"}
@@ -54,8 +54,8 @@ def measure_seed(stage: Stage) -> dict[str, float]:
             highest = np.abs(surface.values["train_loss"]).max()
             numbers[f"{net}, {words}: least curvature / max|L|"] = least_curvature(surface).value / highest
             numbers[f"{net}, {words}: least second difference / max|L|"] = least_second_difference(surface).value / highest
-            numbers[f"{net}, {words}: strict minima"] = found["minima"].value
-            numbers[f"{net}, {words}: convex share"] = found["convexity"].value
+            numbers[f"{net}, {words}: strict minima"] = told(found.get("minima"))
+            numbers[f"{net}, {words}: convex share"] = told(found.get("convexity"))
         numbers[f"{net}: barrier between two solutions (nat)"] = barrier(surfaces["between"]).value
         if net == "softmax" and stage.size != "full":
             apart = np.abs(closed_form(problem, surfaces["solutions"], trainings) - surfaces["solutions"].values["train_loss"])

@@ -11,7 +11,7 @@ import torch
 from landscape import measure
 from landscape.plotting.graphs import Graph, Trace, graphs
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Stage, Study, main, told
 
 NETS = ("dense", "residual", "plain")
 SHARE = "convexity, {} (fraction of the points)"
@@ -50,7 +50,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         problem.model.load_state_dict(torch.load(training.end, map_location="cpu", weights_only=True)["state_dict"])
         plane = stage.surface(f"{net}-plane", problem, x=axis, y=axis, examples=few)
         found = {key: number for key, number in measure(plane).items() if key in MEASURES}
-        numbers |= {f"{key.replace('_', ' ')}, {net} ({number.unit})": number.value for key, number in found.items()}
+        numbers |= {f"{key.replace('_', ' ')}, {net} ({number.unit})": told(number) for key, number in found.items()}
     counts = [numbers[f"parameters, {net}"] for net in NETS]
     numbers[SPREAD] = 100 * (max(counts) / min(counts) - 1)
     numbers |= {GAIN.format(net): numbers[f"test error, {net} (%)"] - numbers["test error, dense (%)"] for net in NETS[1:]}

@@ -152,15 +152,17 @@ def test_the_text_and_the_table_for_machines_agree(made: tuple[DemoResult, dict[
         assert facts["nets"][name]["training"]["test_accuracy"] == net.training.test_accuracy
         for sweep, surface in zip(("path", "rays", "plane"), net.surfaces, strict=True):
             numbers = facts["nets"][name][sweep]["numbers"]
-            assert {key: number["value"] for key, number in numbers.items()} == {k: n.value for k, n in surface.numbers.items()}
+            known = {k: "nan" if n.withheld else n.value for k, n in surface.numbers.items()}
+            assert {key: number["value"] for key, number in numbers.items()} == known
     for heading, sweep, row, number in (
         ("from initialization to solution", "path", "α at half the drop", "alpha_half"),
         ("plane", "plane", "basin radius ×", "basin_radius_weights"),
         ("plane", "plane", "convexity", "convexity"),
     ):
         below = lines[lines.index(heading) :]
-        cells = next(line for line in below if line.startswith(f"  {row}")).split()[-2:]
-        assert cells == [f"{getattr(net, sweep).numbers[number].value:.3g}" for net in result.nets]
+        cells = re.split(r"\s{2,}", next(line for line in below if line.startswith(f"  {row}")))[-2:]
+        numbers = [getattr(net, sweep).numbers[number] for net in result.nets]
+        assert cells == ["withheld" if each.withheld else f"{each.bound} {each.value:.3g}".strip() for each in numbers]
     for place in [
         facts["page"],
         *facts["figures"].values(),

@@ -7,6 +7,8 @@ import math
 from cases import CORNERS, coordinates
 
 import landscape
+from landscape.surface import Number
+from landscape.zoo.study import told
 from landscape.zoo.study.planes import AREA, CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 
 
@@ -36,3 +38,15 @@ def test_what_a_surface_does_not_have_is_nan() -> None:
     numbers = plane_numbers(landscape.surface(problem, *CORNERS, x=(0.5, 0.5, 1), y=(0, 1, 2), quiet=True))
     assert math.isnan(numbers[CONVEX])
     assert list(numbers) == [SHARE, AREA, CONVEX, TURNING, MINIMA]
+
+
+def test_a_table_tells_neither_bounds_nor_what_is_withheld() -> None:
+    problem, _ = coordinates(lambda a, b: 400 * (a * a + b * b))
+    numbers = plane_numbers(landscape.surface(problem, *CORNERS, x=(-1, 1, 11), y=(-1, 1, 11), quiet=True))
+    assert math.isnan(numbers[AREA])
+    assert math.isnan(numbers[SHARE])
+    assert numbers[CONVEX] == 100
+    assert told(Number(2.0, "nat")) == 2.0
+    assert all(
+        math.isnan(told(n)) for n in (None, Number(2.0, "nat", "≥"), Number(2.0, "nat", "<"), Number(2.0, "", withheld="no"))
+    )

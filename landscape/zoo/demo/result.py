@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.description import tabulate
-from landscape.surface import Surface
+from landscape.surface import Number, Surface
 from landscape.zoo.demo.nets import Net, Settings
 from landscape.zoo.training import Training
 
@@ -103,8 +103,7 @@ class DemoResult:
             for name, text in names.items():
                 found = [these.get(name) for these in numbers]
                 unit = next((number.unit for number in found if number is not None), "")
-                cells = ("–" if number is None else f"{number.bound} {number.value:.3g}".strip() for number in found)
-                rows.append((f"  {text}{f' ({unit})' if unit else ''}", *cells))
+                rows.append((f"  {text}{f' ({unit})' if unit else ''}", *map(_cell, found)))
         checks = (all(bool(surface.checks.get("passed")) for surface in net.surfaces) for net in self.nets)
         rows.append(("self-check", *("passed" if check else "FAILED" for check in checks)))
         return rows
@@ -120,6 +119,12 @@ class DemoResult:
             "figures": {name: str(figure) for name, figure in self.figures.items()},
             "nets": {net.net.name: _tabulate(net) for net in self.nets},
         }
+
+
+def _cell(number: Number | None) -> str:
+    if number is None:
+        return "–"
+    return "withheld" if number.withheld else f"{number.bound} {number.value:.3g}".strip()
 
 
 def _tabulate(net: NetResult) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from landscape.zoo.study.command import add_options, main
 from landscape.zoo.study.gallery import closing_table, gallery, write_gallery
+from landscape.zoo.study.planes import told
 from landscape.zoo.study.result import Result
 from landscape.zoo.study.stage import Stage
 from landscape.zoo.study.study import SEEDS, SIZES, Claim, Study
@@ -24,5 +25,6 @@ __all__ = [
     "closing_table",
     "gallery",
     "main",
+    "told",
     "write_gallery",
 ]

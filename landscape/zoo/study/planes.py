@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from landscape.measures import measure
-from landscape.surface import Surface
+from landscape.surface import Number, Surface
 
-__all__ = ["AREA", "CONVEX", "MINIMA", "SHARE", "TURNING", "plane_numbers"]
+__all__ = ["AREA", "CONVEX", "MINIMA", "SHARE", "TURNING", "plane_numbers", "told"]
 
 SHARE = "share of the plane within 1 nat (%)"
 AREA = "basin area within 1 nat (direction units²)"
@@ -21,11 +21,16 @@ def plane_numbers(surface: Surface) -> dict[str, float]:
 
     NaN where a surface does not have the number. Turning points and minima are comparable between equal grids alone.
     """
-    found = {name: number.value for name, number in measure(surface).items()}
+    found = measure(surface)
     return {
-        SHARE: 100 * found.get("basin_share", math.nan),
-        AREA: math.pi * found.get("basin_radius", math.nan) ** 2,
-        CONVEX: 100 * found.get("convexity", math.nan),
-        TURNING: found.get("turning_points", math.nan),
-        MINIMA: found.get("minima", math.nan),
+        SHARE: 100 * told(found.get("basin_share")),
+        AREA: math.pi * told(found.get("basin_radius")) ** 2,
+        CONVEX: 100 * told(found.get("convexity")),
+        TURNING: told(found.get("turning_points")),
+        MINIMA: told(found.get("minima")),
     }
+
+
+def told(number: Number | None) -> float:
+    """What a table may say of a number: its value; NaN where there is none, where it is withheld, and where it is only a bound."""
+    return number.value if number is not None and not number.bound else math.nan
