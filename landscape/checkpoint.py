@@ -20,6 +20,7 @@ __all__ = ["Checkpoint", "name_of", "names_of", "weights_of"]
 
 Checkpoint = str | os.PathLike[str] | nn.Module | Mapping[str, Any]
 
+_EXTRA = "_extra_state"  # what modules keep beside their tensors, by torch's own name for it
 _KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
@@ -96,25 +97,32 @@ def _load(path: Path) -> Mapping[str, Any]:
     return loaded
 
 
-def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Tensor]:
+def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Any]:
     for key in _KEYS:
         inner = state.get(key)
         if isinstance(inner, Mapping) and inner:
             state = inner
             break
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    if not tensors:
+    kept = {str(name): value for name, value in state.items() if isinstance(value, Tensor) or str(name).endswith(_EXTRA)}
+    if not any(isinstance(value, Tensor) for value in kept.values()):
         raise InputError(f"{place}: holds no tensors by name; save model.state_dict(), alone or under the key state_dict")
-    return tensors
+    return kept
 
 
-def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
+def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     private = copy_module(module)
     expected = private.state_dict()
     model = type(private).__name__
     own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do
     state = {name if name in expected else own.get(strip_prefix(name), name): value for name, value in state.items()}
     for name, value in expected.items():
+        if name.endswith(_EXTRA):
+            if name in state and not _equal(state.pop(name), value):
+                raise InputError(
+                    f"{place}: {name} is another than that of the model {model}; what modules keep beside their tensors does not move, "
+                    "so load the checkpoint into the model first"
+                )
+            continue
         if name not in state:
             if name.endswith("num_batches_tracked"):
                 continue
@@ -132,3 +140,18 @@ def _fit(state: dict[str, Tensor], module: nn.Module, place: str) -> Weights:
     except RuntimeError as error:
         raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
     return read(private)
+
+
+def _equal(first: Any, second: Any) -> bool:
+    """Whether two things that modules keep are the same; what cannot be compared is not."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return first.dtype == second.dtype and torch.equal(first.cpu(), second.cpu())
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(_equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    try:
+        equal = first == second
+        return bool(equal.all() if hasattr(equal, "all") else equal)
+    except Exception:  # whatever an object of the user's makes of it
+        return False

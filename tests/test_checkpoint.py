@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import Images, Tagger, seeded
@@ -54,6 +56,39 @@ def test_modules_and_state_dicts(model: nn.Module, other: nn.Module) -> None:
     assert same(weights_of(other.state_dict(), model), other)
     assert same(weights_of({f"module.{name}": value for name, value in other.state_dict().items()}, model), other)
     assert same(weights_of({f"_orig_mod.module.{name}": value for name, value in other.state_dict().items()}, model), other)
+
+
+class Keeping(nn.Module):
+    """A model that keeps something beside its tensors."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.linear = seeded(lambda: nn.Linear(2, 2))
+        self.kept = kept
+
+    def get_extra_state(self) -> Any:
+        return self.kept
+
+    def set_extra_state(self, state: Any) -> None:
+        self.kept = state
+
+
+KEPT = [{"version": 2, "scales": [torch.ones(2), (1.5, "row")]}, torch.arange(3), np.array([1.0, 2.0]), None]
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=["dict", "tensor", "array", "none"])
+def test_what_modules_keep_beside_their_tensors(tmp_path: Path, kept: Any) -> None:
+    model, other = nn.Sequential(Keeping(kept)), nn.Sequential(Keeping(copy.deepcopy(kept)))
+    nn.init.ones_(other[0].linear.weight)
+    assert same(weights_of(other, model), other)
+    assert same(weights_of(other.state_dict(), model), other)
+    assert same(weights_of({n: v for n, v in other.state_dict().items() if "extra" not in n}, model), other)
+    if not isinstance(kept, np.ndarray):  # which torch reads as pickled code
+        torch.save(other.state_dict(), tmp_path / "a.pt")
+        assert same(weights_of(tmp_path / "a.pt", model), other)
+    other[0].kept = {"version": 3} if kept is None else torch.arange(4)
+    with pytest.raises(InputError, match=r"0\._extra_state is another than that of the model Sequential.*load the checkpoint into"):
+        weights_of(other, model)
 
 
 class Wrapped(nn.Module):
