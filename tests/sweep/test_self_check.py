@@ -98,6 +98,25 @@ def test_models_with_other_statistics_are_marked_with_their_own_losses(bn: str) 
         assert surface.origin("train_loss") == surface.values["train_loss"][0]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.05, 3e-4])
+@pytest.mark.parametrize("kept", ["bias", "only"])
+def test_a_model_slightly_out_of_the_plane_is_not_marked_as_lying_in_it(share: float, kept: str) -> None:
+    """Its bias stays behind, so that the model itself is a small share of its distance away from where the grid has its node."""
+    problem = regression()
+    start = {name: tensor.detach().clone() for name, tensor in problem.model.state_dict().items()}
+    ends = []
+    for seed in (1, 2):
+        step = {name: normal(*tensor.shape, seed=seed, dtype=torch.float64) for name, tensor in start.items()}
+        length = float(step["weight"].norm() / step["bias"].norm())
+        ends.append({name: start[name] + step[name] * (share * length if name == "bias" else 1.0) for name in start})
+    ends[0]["bias"] = start["bias"].clone()  # the second model lies in the plane, the third does not
+    options: dict[str, Any] = {"ignore": "bias"} if kept == "bias" else {"only": "weight"}
+    surface = landscape.surface(problem, start, *ends, x=(0, 1, 2), y=(0, 1, 2), quiet=True, **options)
+    assert [point.coordinates for point in surface.points] == [(0.0, 0.0), (1.0, 0.0)]
+    line = landscape.line(problem, start, ends[1], x=(0, 1, 2), quiet=True, **options)
+    assert [point.coordinates for point in line.points] == [(0.0,)]
+
+
 def test_the_sentence_is_in_show_figures_and_page(tmp_path: Path) -> None:
     surface = plane(perceptron(), x=(-1, 1, 5), y=(-1, 1, 5))
     sentence = describe_check(surface)
