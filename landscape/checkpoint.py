@@ -136,7 +136,7 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     if left_over is not None:
         raise InputError(f"{place}: holds {left_over}, which the model {model} lacks; is it a checkpoint of another architecture?")
     try:
-        private.load_state_dict({**expected, **state})
+        private.load_state_dict({**expected, **state}, strict=False)  # names are compared; a module may keep some out of its state
     except RuntimeError as error:
         raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
     return read(private)

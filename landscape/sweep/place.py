@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from landscape.errors import InputError
 from landscape.objective import Measurement, Sample
 from landscape.sweep.ground import Model
 from landscape.sweep.plan import Plan
+from landscape.weights import difference, norm
 
 __all__ = ["direction_arrays", "far_corner", "has_other_statistics", "losses_of", "parts_of", "place_of"]
 
@@ -27,7 +27,7 @@ def place_of(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
         return (0.0,) * n, True
     parameters = plan.parameters_of(model.weights)
     coordinates, distance = plan.subspace.project(parameters)
-    length = math.sqrt(sum(float((tensor - origin.weights[name]).double().square().sum()) for name, tensor in parameters.items()))
+    length = norm(difference(parameters, origin.weights, parameters))
     # A least-squares solution misses whole numbers by rounding; a model's true place is exact.
     exact = tuple(float(round(c)) if abs(c - round(c)) < 1e-6 else c for c in coordinates)
     return exact, distance <= _IN_PLANE * length

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from cases import N_EXAMPLES, integers, normal, seeded
-from layers import STORED, pruned, stored
+from layers import STORED, old_weight_norm, pruned, stored
 from torch import Tensor, nn
+from torch.ao.pruning.sparsifier.utils import FakeSparsity
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrizations, parametrize, prune
 
@@ -135,6 +136,34 @@ def test_what_is_pruned_is_what_the_checkpoint_at_the_origin_says(prune_it: Call
     assert not torch.equal(model[0].weight_mask, start[0].weight_mask)
     plan = plan_line(problem(model), start.state_dict(), None, None, None, Geometry())
     assert torch.equal(plan.subspace.directions[0].parameters["0.weight"] != 0, start[0].weight_mask != 0)
+
+
+def tied(store: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Two layers with one parameter, of which one computes another weight from it."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    store(model[0])
+    return model
+
+
+UNUSUAL = {
+    "weight norm of what is pruned": lambda: pruned(old_weight_norm(nn.Linear(4, 3)), "weight_v"),
+    "sparse": lambda: parametrize.register_parametrization(
+        nn.Linear(4, 3), "weight", FakeSparsity(torch.tensor([[1.0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]]))
+    ),
+    "tied, pruned": lambda: tied(pruned),
+    "tied, spectral norm": lambda: tied(parametrizations.spectral_norm),
+    "tied, spectral norm, hook": lambda: tied(nn.utils.spectral_norm),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_models_pass_the_check_and_the_origin_is_the_users_own_loss(name: str) -> None:
+    model = seeded(UNUSUAL[name]).eval()
+    inputs, targets = normal(N_EXAMPLES, 4), integers(3, N_EXAMPLES)
+    found = landscape.line(problem(model), model.state_dict(), x=(-1, 1, 3), quiet=True)
+    assert found.checks["passed"] == 1
+    assert found.values["train_loss"][1] == pytest.approx(cross_entropy(model(inputs), targets).item(), rel=2e-6)
 
 
 # --- what a plan says ---
