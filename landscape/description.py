@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape.measures import describe_errors, exactness
 from landscape.surface import Surface
 from landscape.verdict import describe_check
 
@@ -95,7 +96,7 @@ def tabulate(surface: Surface) -> dict[str, Any]:
         "axes": {axis.name: {"start": axis.values[0], "stop": axis.values[-1], "n": len(axis.values), **_plain(axis.attributes)} for axis in surface.axes},
         "attributes": _plain(surface.attributes),
         "data": {split: _plain(data) for split, data in surface.data.items()},
-        "values": {key: _plain(_extent(surface, key)) for key in surface.metrics},
+        "values": {key: {**_plain(_extent(surface, key)), "errors": _errors(surface, key)} for key in surface.metrics},
         "points": [
             {"name": point.name, "coordinates": list(point.coordinates), **_plain(point.values)} for point in surface.points
         ],
@@ -103,6 +104,14 @@ def tabulate(surface: Surface) -> dict[str, Any]:
         "numbers": {name: _plain(asdict(number)) for name, number in surface.numbers.items()},
         "runs": [_plain(run) for run in surface.runs],
     }  # fmt: skip
+
+
+def _errors(surface: Surface, key: str) -> dict[str, Any]:
+    found = exactness(surface, key)
+    told: dict[str, Any] = {"exact": found.exact, "unsure": found.n_unsure, "points": found.n_points}
+    if math.isfinite(found.relative):
+        told["relative_stderr"] = found.relative
+    return told if found.interval is None else {**told, "interval": list(found.interval)}
 
 
 def _plain(attributes: Any) -> dict[str, Any]:
@@ -132,9 +141,7 @@ def _extent(surface: Surface, key: str) -> dict[str, float]:
     values = surface.values[key][surface.done[key]]
     finite = values[np.isfinite(values)]
     result = {"min": float(finite.min()), "max": float(finite.max())} if finite.size else {}
-    stderr = surface.stderr.get(key)
-    largest = stderr[surface.done[key] & np.isfinite(stderr)] if stderr is not None else np.zeros(0)
-    return {**result, **({"max_stderr": float(largest.max())} if largest.size else {})}
+    return result
 
 
 def _values(surface: Surface) -> list[str]:
@@ -144,9 +151,8 @@ def _values(surface: Surface) -> list[str]:
         if "min" not in extent:
             lines.append(f"  {key:<15} nothing finite")
             continue
-        error = extent.get("max_stderr", 0.0)
-        note = f", standard error up to {error:.3g}" if error else ""
-        lines.append(f"  {key:<15} {extent['min']:.6g} to {extent['max']:.6g} {metric.unit}{note}")
+        told = f"{extent['min']:.6g} to {extent['max']:.6g} {metric.unit}".rstrip()
+        lines.append(f"  {key:<15} {', '.join(filter(None, [told, describe_errors(surface, key)]))}")
     return lines
 
 

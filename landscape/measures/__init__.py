@@ -2,6 +2,7 @@
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
 from landscape.measures.curvature import convexity, least_curvature, least_second_difference
+from landscape.measures.exactness import Exactness, describe_errors, exactness
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, barrier, bump, climb
 from landscape.measures.noise import rounding_noise
@@ -10,6 +11,7 @@ from landscape.measures.turning import turning_points, turning_points_between
 from landscape.measures.values import draws
 
 __all__ = [
+    "Exactness",
     "alpha_half",
     "barrier",
     "basin_radius",
@@ -18,7 +20,9 @@ __all__ = [
     "bump",
     "climb",
     "convexity",
+    "describe_errors",
     "draws",
+    "exactness",
     "least_curvature",
     "least_second_difference",
     "measure",

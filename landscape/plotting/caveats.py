@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.surface import Metric, Surface
+from landscape.surface import Surface
 
 __all__ = [
     "describe_examples",
     "describe_left_out",
     "describe_policies",
     "describe_precision",
-    "describe_relative_error",
     "describe_resolution",
     "is_approximate",
 ]
@@ -71,15 +70,6 @@ def describe_precision(surface: Surface) -> str:
         return f"computed in {precision}, not audited"
     apart = _percent(float(surface.checks.get("audit_relative", math.nan)))
     return f"computed in {precision}; at {n_points:,} points computed in fp32 too, values are at most {apart} apart"
-
-
-def describe_relative_error(surface: Surface, metric: Metric, shown: np.ndarray) -> str:
-    """The largest standard error among the points `shown`, as a share of the value; empty where none is known or all are 0."""
-    values, stderr = surface.values[metric.key], np.asarray(surface.stderr.get(metric.key, []))
-    if stderr.shape != values.shape:
-        return ""
-    known = shown & np.isfinite(values) & (stderr > 0) & (values != 0)
-    return f"{_percent((stderr[known] / np.abs(values[known])).max())} of the value" if known.any() else ""
 
 
 def describe_resolution(whole: Surface, part: Surface) -> str:

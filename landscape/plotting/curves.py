@@ -130,6 +130,9 @@ def _summary(panel: Panel) -> tuple[np.ndarray, np.ndarray, str]:
     values = np.where(panel.layer.not_measured, np.nan, surface.values[key])
     if surface.n_draws == 1:
         centre = values.reshape(-1)
+        if key in surface.low:
+            low, high = (np.asarray(ends[key], dtype=np.float64).reshape(-1) for ends in (surface.low, surface.high))
+            return centre, np.where((high > low) & np.isfinite(centre), np.stack([low, high]), np.nan), "95 % interval"
         error = np.asarray(surface.stderr.get(key, np.zeros_like(values)), dtype=np.float64).reshape(-1)
         error = np.where(np.isfinite(error) & (error > 0) & np.isfinite(centre), error, np.nan)
         return centre, np.stack([centre - error, centre + error]), "± 1 standard error"

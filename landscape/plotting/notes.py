@@ -7,13 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.plotting.caveats import (
-    describe_examples,
-    describe_policies,
-    describe_precision,
-    describe_relative_error,
-    is_approximate,
-)
+from landscape.measures import describe_errors
+from landscape.plotting.caveats import describe_examples, describe_policies, describe_precision
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label, printable
 from landscape.plotting.styles import Sheet
@@ -49,7 +44,7 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
             *axes,
             *(panel.left_out for panel in own),
             *(describe_examples(panel.surface, panel.metric.split) for panel in own),
-            _errors(own),
+            *_errors(own),
             describe_precision(own[0].whole),
             *_left_out(own),
             describe_check(own[0].whole),
@@ -62,22 +57,15 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
     return [*told, policies] if policies else told
 
 
-def _errors(panels: Sequence[Panel]) -> str:
-    """The largest standard errors of what is drawn of one surface: in the metric's unit, or relative where exactness was traded."""
-    largest = []
+def _errors(panels: Sequence[Panel]) -> list[str]:
+    """What the errors of what is drawn of one surface say, each word once with the metrics it holds for."""
+    notes: dict[str, list[str]] = {}
     for panel in panels:
-        shown = np.isfinite(panel.layer.values) & ~panel.layer.clipped
-        if is_approximate(panel.whole):
-            relative = describe_relative_error(panel.surface, panel.metric, shown)
-            largest += [f"{relative} ({_what(panel)})"] if relative else []
-            continue
-        stderr = np.asarray(panel.surface.stderr.get(panel.metric.key, []))
-        if stderr.shape == panel.layer.values.shape:
-            drawn = stderr[shown & np.isfinite(stderr)]
-            if drawn.size and drawn.max() > 0:
-                largest.append(f"{drawn.max():.2g} ({_what(panel)})")
-    cut = " of what is not cut off" if any(panel.layer.clipped.any() for panel in panels) else ""
-    return f"largest standard error{cut}: {', '.join(largest)}" if largest else ""
+        drawn = np.isfinite(panel.layer.values) & ~panel.layer.clipped
+        note = describe_errors(panel.surface, panel.metric.key, drawn if drawn.shape == panel.surface.shape else None)
+        cut = " of what is not cut off" if panel.layer.clipped.any() else ""
+        notes.setdefault(note.replace(" of the value", f" of the value{cut}"), []).append(_what(panel))
+    return [f"{note} ({', '.join(metrics)})" for note, metrics in notes.items() if note]
 
 
 def _left_out(panels: Sequence[Panel]) -> list[str]:

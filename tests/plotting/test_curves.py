@@ -99,8 +99,19 @@ def test_a_single_line_has_a_band_of_one_standard_error(line: Line) -> None:
     assert low == pytest.approx(X**2 + 0.9)
     assert high == pytest.approx(X**2 + 1.1)
     assert "± 1 standard error" in words(figure)
-    assert "largest standard error: 0.1 (train loss)" in words(figure)
+    assert "standard error up to 10\u00a0% of the value (train loss)" in words(figure)  # 0.1 of 1
     assert not artists(curve(line(X, train_loss=X**2, stderr={"train_loss": 0 * X})).axes[0], "band")
+
+
+def test_a_fraction_has_a_band_of_its_interval(line: Line) -> None:
+    accuracy = np.where(X > 0, 1.0, 0.9)
+    ends = {"low": {"train_accuracy": accuracy - 0.05}, "high": {"train_accuracy": np.minimum(accuracy + 0.02, 1.0)}}
+    figure = curve(line(X, train_accuracy=accuracy, **ends))
+    low, high = band(figure.axes[0])
+    assert low == pytest.approx(accuracy - 0.05)
+    assert high == pytest.approx(np.minimum(accuracy + 0.02, 1.0))
+    assert "95 % interval" in words(figure)
+    assert "widest 95\u00a0% interval 0.85 to 0.92 (train accuracy)" in words(figure)
 
 
 def test_an_unfinished_line_joins_the_points_of_its_resolution(line: Line) -> None:

@@ -290,6 +290,24 @@ def test_lines_share_one_drawing_with_bands(show: Show) -> None:
     viewer.settled()
 
 
+def test_a_fraction_has_its_interval_in_bands_table_and_readout(show: Show, tmp_path: Path) -> None:
+    accuracy = np.full((3, 3), 0.875)
+    ends = {"low": {"train_accuracy": accuracy - 0.25}, "high": {"train_accuracy": accuracy + 0.0625}}
+    surface = changed(plane([0, 1, 2], [0, 1, 2], train_loss=accuracy + 1, train_accuracy=accuracy), **ends)
+    viewer = show(surface)
+    viewer.select("metric", "train_accuracy")
+    band = viewer.until("document.querySelector('.section').data[0].y", lambda y: y[0] == 0.625)
+    assert band[:6] == [0.625] * 3 + [0.9375] * 3
+    row = viewer.tab.locator("#readout tr").nth(1).inner_text().split("\t")
+    assert row[:4] == ["plane", "0.875", "0.625", "0.9375"]
+    _, text = taken(viewer, "table", tmp_path)
+    row = next(csv.DictReader(io.StringIO(text.decode())))
+    assert (row["train_accuracy"], row["standard_error"], row["low"], row["high"]) == ("0.875", "", "0.625", "0.9375")
+    viewer.select("metric", "train_error")  # the other way round
+    band = viewer.until("document.querySelector('.section').data[0].y", lambda y: y[0] == 0.0625)
+    assert band[:6] == [0.0625] * 3 + [0.375] * 3
+
+
 def taken(viewer: Viewer, what: str, folder: Path) -> tuple[str, bytes]:
     viewer.tab.locator("#take summary").click()
     with viewer.tab.expect_download() as download:
@@ -305,7 +323,16 @@ def test_what_is_taken_away(show: Show, tmp_path: Path) -> None:
     assert name == "bowl-_tilted-train_loss.csv"
     rows = list(csv.DictReader(io.StringIO(text.decode())))
     assert len(rows) == 7 * 5 + 3 * 2
-    assert rows[1] == {"surface": "bowl", "x": "-2", "y": "-2", "train_loss": "6", "standard_error": "0.25", "examples": "500"}
+    assert rows[1] == {
+        "surface": "bowl",
+        "x": "-2",
+        "y": "-2",
+        "train_loss": "6",
+        "standard_error": "0.25",
+        "low": "",
+        "high": "",
+        "examples": "500",
+    }
     assert rows[-1]["surface"] == "'=tilted"  # no formula to a spreadsheet
     assert rows[-1]["train_loss"] == "320"
     for what in ("maps", "sections"):

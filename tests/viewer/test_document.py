@@ -100,7 +100,7 @@ def test_the_page_says_how_far_values_may_be_from_the_exact_ones() -> None:
     held = embedded([surface, tilted()])["planes"]
     assert held[0]["notes"]["train_loss"] == [
         "Each point measured until its loss had a standard error of 2\u00a0%, on 256 to 1,000 of 1,000 train examples.",
-        "Largest standard error: 1\u00a0% of the value.",  # 0.01 of 1
+        "Standard error up to 1\u00a0% of the value.",  # 0.01 of 1
         "Computed in bf16; at 4 points computed in fp32 too, values are at most 0.04\u00a0% apart.",
     ]
     assert held[1]["notes"]["train_loss"] == []
@@ -191,7 +191,7 @@ def test_panel_tells_how_it_was_made() -> None:
     for wanted in (
         "basin radius≥ 0.25 direction units",
         "train examples1,000 of 50,000",
-        "standard error, train lossmedian 0.25, at most 0.5 nats",
+        "errors, train lossstandard error up to 0.45\u00a0% of the value",  # 0.5 of 110
         "tolerance0.01",
         "1 of 6 points (16.7\u00a0%)",
         "originyes",

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import InputError
+from landscape.measures import describe_errors
 from landscape.plotting.caveats import (
     describe_examples,
     describe_left_out,
     describe_policies,
     describe_precision,
-    describe_relative_error,
     describe_resolution,
     is_approximate,
 )
@@ -121,9 +121,14 @@ def _drawn(surface: Surface, title: str, keys: Sequence[str], packer: Packer) ->
         "notes": {key: _notes(surface, part, key) for key, part in part_of.items()},
         "points": [_point(point) for point in surface.points],
         "values": {key: packer.add(_rows(_measured(part, key))) for key, part in part_of.items()},
-        "stderr": {key: packer.add(_rows(part.stderr[key])) for key, part in part_of.items() if key in part.stderr},
+        **{kind: _packed(part_of, kind, packer) for kind in ("stderr", "low", "high")},
         "examples": {split: packer.add(_rows(part.examples[split])) for split, part in parts.items() if split in part.examples},
     }
+
+
+def _packed(part_of: Mapping[str, Surface], kind: str, packer: Packer) -> dict[str, Any]:
+    """One kind of error of those metrics that have it."""
+    return {key: packer.add(_rows(getattr(part, kind)[key])) for key, part in part_of.items() if key in getattr(part, kind)}
 
 
 def _beyond(surface: Surface, keys: Sequence[str], packer: Packer) -> dict[str, Any]:
@@ -166,11 +171,10 @@ def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
     left_out = describe_left_out(surface, part, key)
     if surface.kind == "surface":  # where the page has dots for them
         left_out = left_out.replace("is not drawn", "is drawn as a dot").replace("are not drawn", "are drawn as dots")
-    notes = [describe_resolution(surface, part), left_out]
+    notes = [describe_resolution(surface, part), left_out, describe_errors(part, key)]
     if is_approximate(surface):
-        error = describe_relative_error(part, part.metrics[key], np.asarray(part.done[key], dtype=bool))
-        examples = describe_examples(part, part.metrics[key].split)
-        notes += [examples, f"largest standard error: {error}" if error else "", describe_precision(surface)]
+        notes[2:2] = [describe_examples(part, part.metrics[key].split)]
+        notes.append(describe_precision(surface))
     notes.append(describe_check(surface))
     return [_sentence(note) for note in notes if note]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape.measures import describe_errors
 from landscape.plotting.viewer.content import holes
 from landscape.surface import Surface
 
@@ -119,12 +120,9 @@ def _facts(surface: Surface) -> list[Row]:
     facts: list[Row] = [("problem", surface.attributes["problem"])] if surface.attributes.get("problem") else []
     facts += [(name.replace("_", " "), number) for name, number in surface.numbers.items()]
     facts += [(f"{split} examples", _examples(surface, split, counts)) for split, counts in surface.examples.items()]
-    for key, errors in surface.stderr.items():
-        finite = errors[np.isfinite(errors)]
-        if finite.size:
-            metric = surface.metrics[key]
-            text = f"median {np.median(finite):.3g}, at most {finite.max():.3g} {metric.unit}".rstrip()
-            facts.append((f"standard error, {metric.split} {metric.name}", text))
+    for key, metric in surface.metrics.items():
+        if told := describe_errors(surface, key):
+            facts.append((f"errors, {metric.split} {metric.name}", told))
     if surface.attributes.get("tolerance"):
         facts.append(("tolerance", surface.attributes["tolerance"]))
     first = surface.metric().key

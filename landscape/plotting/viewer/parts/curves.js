@@ -24,12 +24,21 @@ function bandShape(nodes, low, high) {
   return { x, y };
 }
 
-// One standard error below and above the values, where it is known; on a logarithmic scale a band has no end at or below zero.
-function errorBand(nodes, values, errors, how, ink) {
-  if (!errors) return [];
-  const at = (sign) => values.map((value, i) => (value === null || errors[i] === null ? null : bounded(value + sign * errors[i], value, how)));
+// Where the values may end below and above, row by row: a fraction's 95 % interval, or one standard error; null where neither is known.
+function endsOf(surface, key) {
+  if (surface.low[key]) return [surface.low[key], surface.high[key]];
+  const errors = surface.stderr[key];
+  if (!errors) return null;
+  const shifted = (value, error, sign) => (value === null || error === null ? null : value + sign * error);
+  return [-1, 1].map((sign) => surface.values[key].map((row, j) => row.map((value, i) => shifted(value, errors[j][i], sign))));
+}
+
+// The band between those ends, `[low, high]`; on a logarithmic scale it has no end at or below zero.
+function errorBand(nodes, values, ends, how, ink) {
+  if (!ends) return [];
+  const at = (end) => values.map((value, i) => (value === null || end[i] === null ? null : bounded(end[i], value, how)));
   return [{
-    ...bandShape(nodes, at(-1), at(1)), type: 'scatter', mode: 'lines', fill: 'toself', fillcolor: translucent(ink, 0.22), line: { width: 0, simplify: false },
+    ...bandShape(nodes, at(ends[0]), at(ends[1])), type: 'scatter', mode: 'lines', fill: 'toself', fillcolor: translucent(ink, 0.22), line: { width: 0, simplify: false },
     hoverinfo: 'skip', showlegend: false,
   }];
 }

@@ -26,7 +26,7 @@ function rowsAt([offset, nRows, nColumns], numbers) {
 const mapped = (entries, change) => Object.fromEntries(Object.entries(entries).map(([key, entry]) => [key, change(entry)]));
 
 function expand(surface, numbers) {
-  for (const name of ['values', 'values_beyond', 'stderr', 'examples', 'quartiles']) {
+  for (const name of ['values', 'values_beyond', 'stderr', 'low', 'high', 'examples', 'quartiles']) {
     if (surface[name]) surface[name] = mapped(surface[name], (reference) => rowsAt(reference, numbers));
   }
 }
@@ -52,6 +52,7 @@ function deriveError(surface, from, to) {
   surface.values[to] = inverse(surface.values[from]);
   if (surface.values_beyond) surface.values_beyond[to] = inverse(surface.values_beyond[from]);
   if (surface.stderr[from]) surface.stderr[to] = surface.stderr[from];
+  if (surface.low[from]) [surface.low[to], surface.high[to]] = [inverse(surface.high[from]), inverse(surface.low[from])];
   if (surface.quartiles?.[from]) surface.quartiles[to] = inverse([...surface.quartiles[from]].reverse());
   for (const point of surface.points) if (from in point.values) point.values[to] = 1 - point.values[from];
   copyNotes(surface, from, to);

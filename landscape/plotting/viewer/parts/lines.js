@@ -1,4 +1,4 @@
-// Lines: every one over the same pair of axes, with its band of one standard error; several draws as median and band of quartiles.
+// Lines: every one over the same pair of axes, with its band of one standard error or, of a fraction, its 95 % interval; several draws as median and band of quartiles.
 
 const lineGraph = document.querySelector('.lines');
 
@@ -44,7 +44,7 @@ function lineTraces(line, key, how, number) {
   const y = values.map((value) => drawn(value, how));
   const alone = y.map((value, i) => ((y[i - 1] ?? null) === null && (y[i + 1] ?? null) === null ? value : null));
   return [
-    ...errorBand(nodes, values, line.stderr[key]?.[0], how, style.ink).map((band) => ({ ...band, legendgroup: line.name })),
+    ...errorBand(nodes, values, endsOf(line, key)?.map((rows) => rows[0]), how, style.ink).map((band) => ({ ...band, legendgroup: line.name })),
     { x: nodes, y, type: 'scatter', mode: 'lines', name: plain(shortened(line.name, 60)), legendgroup: line.name, connectgaps: false,
       line: { color: style.ink, dash: style.dash, width: 2.2, simplify: false }, hovertext: texts, hoverinfo: 'text' },
     { x: nodes, y: alone, type: 'scatter', mode: 'markers', showlegend: false, legendgroup: line.name, marker: { size: 5, color: style.ink },
@@ -73,7 +73,9 @@ function linesLayout(key, how) {
 // What the bands are, in words.
 function linesCaption(key) {
   const said = [];
-  if (data.lines.some((line) => !line.draws.length && line.stderr[key])) said.push('Bands: ± 1 standard error.');
+  const single = data.lines.filter((line) => !line.draws.length);
+  if (single.some((line) => line.stderr[key])) said.push('Bands: ± 1 standard error.');
+  if (single.some((line) => line.low[key])) said.push('Bands: 95 % interval.');
   if (data.lines.some((line) => line.draws.length)) said.push('Several draws: median, band from the lower to the upper quartile, each draw a thin line.');
   return said.join(' ');
 }

@@ -18,6 +18,8 @@ function described(surface, key, row, column, value) {
   const said = [`<b>${plain(metric.label)} ${value}</b>${metric.unit ? ` ${plain(metric.unit)}` : ''}`];
   const error = surface.stderr[key]?.[row][column] ?? null;
   if (error !== null) said.push(`standard error ${error}`);
+  const [low, high] = [surface.low, surface.high].map((ends) => ends[key]?.[row][column] ?? null);
+  if (low !== null && high !== null) said.push(`95 % interval ${low} to ${high}`);
   const { split } = metric;
   const examples = surface.examples[split]?.[row][column] ?? null;
   if (examples !== null) said.push(`${counted(examples, 'example', 'examples')}`);

@@ -7,16 +7,16 @@ function sectionOf(plane, key, along) {
   const grid = gridOf(plane, key);
   const { i, j } = nodeOf(plane, key);
   const pick = (rows) => (rows ? (along === 'x' ? rows[j] : rows.map((row) => row[i])) : null);
-  return { nodes: grid[along], values: pick(plane.values[key]), errors: pick(plane.stderr[key]), at: along === 'x' ? i : j };
+  return { nodes: grid[along], values: pick(plane.values[key]), ends: endsOf(plane, key)?.map(pick), at: along === 'x' ? i : j };
 }
 
 function sectionTraces(plane, number, key, how, along) {
-  const { nodes, values, errors, at } = sectionOf(plane, key, along);
+  const { nodes, values, ends, at } = sectionOf(plane, key, along);
   const style = { ink: inkOf(number), dash: DASHES[Math.floor(number / INKS.length) % DASHES.length] };
   const y = values.map((value) => drawn(value, how));
   const texts = values.map((value, k) => (value === null ? '' : `${plain(shortened(plane.name, 40))}<br><b>${value}</b><br>${along} ${place(nodes[k])}`));
   return [
-    ...errorBand(nodes, values, errors, how, style.ink),
+    ...errorBand(nodes, values, ends, how, style.ink),
     {
       x: nodes, y, type: 'scatter', mode: nodes.length > 1 ? 'lines' : 'markers', name: plain(shortened(plane.name, 40)), line: { color: style.ink, dash: style.dash, width: 2, simplify: false },
       hovertext: texts, hoverinfo: 'text', showlegend: false, connectgaps: false, marker: { color: style.ink },
@@ -53,7 +53,7 @@ function cell(kind, text, name = '') {
   return made;
 }
 
-// The exact value, its standard error, accuracy and examples of every plane at its node nearest to the point.
+// The exact value, its standard error or interval, accuracy and examples of every plane at its node nearest to the point.
 function drawReadout(key) {
   const table = document.getElementById('readout');
   if (!table) return;
@@ -61,6 +61,9 @@ function drawReadout(key) {
   const accuracy = `${metric.split}_accuracy`;
   const columns = [['', (plane) => plane.name], [titleOf(metric), (plane, { j, i }) => plane.values[key][j][i]]];
   if (data.planes.some((plane) => plane.stderr[key])) columns.push(['± std. error', (plane, { j, i }) => plane.stderr[key]?.[j][i]]);
+  if (data.planes.some((plane) => plane.low[key])) {
+    columns.push(['95 % from', (plane, { j, i }) => plane.low[key]?.[j][i]], ['to', (plane, { j, i }) => plane.high[key]?.[j][i]]);
+  }
   if (key !== accuracy && metricOf(accuracy)) columns.push(['accuracy', (plane, { j, i }) => plane.values[accuracy][j][i]]);
   columns.push(['examples', (plane, { j, i }) => plane.examples[metric.split]?.[j][i]]);
   const head = document.createElement('tr');

@@ -80,15 +80,16 @@ function field(text) {
 function table() {
   const key = view.metric;
   const metric = metricOf(key);
-  const rows = [['surface', 'x', 'y', key, 'standard_error', 'examples'].map(field).join(',')];
+  const rows = [['surface', 'x', 'y', key, 'standard_error', 'low', 'high', 'examples'].map(field).join(',')];
   const put = (surface, at, second, row, i) => {
-    const numbers = [surface.values[key], surface.stderr[key], surface.examples[metric.split]].map((some) => some?.[row][i] ?? '');
+    const held = [...['values', 'stderr', 'low', 'high'].map((kind) => surface[kind][key]), surface.examples[metric.split]];
+    const numbers = held.map((some) => some?.[row][i] ?? '');
     rows.push([field(surface.name), at, second, ...numbers].join(','));
   };
   for (const plane of data.planes) {
     const { x, y } = gridOf(plane, key);
     y.forEach((second, j) => x.forEach((at, i) => put(plane, at, second, j, i)));
-    for (const point of beyondOf(plane, key)) rows.push([field(plane.name), point.x, point.y, point.value ?? '', '', ''].join(','));
+    for (const point of beyondOf(plane, key)) rows.push([field(plane.name), point.x, point.y, point.value ?? '', '', '', '', ''].join(','));
   }
   for (const line of data.lines) {
     const { x } = gridOf(line, key);
