@@ -99,6 +99,11 @@ def _read(split: str, source: Any) -> Batch:
         raise InputError(
             f'the data split "{split}" is a {type(source).__name__}; give tensors, a tuple or dict of tensors, a Dataset, or an iterable of batches'
         )
+    if isinstance(source, list) and len(source) > 1 and all(isinstance(part, Tensor | np.ndarray) for part in source):
+        raise InputError(
+            f'the data split "{split}" is a list of tensors, which may be batches or the parts of examples; '
+            "give a tuple (inputs, targets) for parts, and batches as a list of tuples, a generator or a DataLoader"
+        )
     batches = [_tensors(split, batch) for batch in source]
     if isinstance(source, DataLoader):
         _check_whole(split, source, len(batches))

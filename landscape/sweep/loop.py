@@ -207,7 +207,11 @@ class Sweep:
             raise RunError("the sweep has not begun")
         done = self._record.surface.done
         n_left = sum(not all(done[key][index] for key in self._keys) for index in self._missing)
-        run = {"left": n_left, **(work.described(ranks) if ranks else {})}
+        run = {
+            "left": n_left,
+            "check_seconds": self._check.spent if self._check else 0.0,
+            **(work.described(ranks) if ranks else {}),
+        }
         checks = {**(self._check.attributes if self._check else {}), **self._audit.described()}
         return self._record.finish(self._options.level, run, checks)
 

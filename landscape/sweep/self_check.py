@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ class SelfCheck:
     Attributes:
         points: the models in the plane with their own losses.
         seconds: what a point costs.
+        spent: seconds that the check itself took.
         keys: (split, metric) of all that is measured.
     """
 
@@ -61,6 +63,7 @@ class SelfCheck:
         self._own = Reference(plan.original, splits, None, objective.engine.device)  # of models with their own statistics
         self.points: list[Point] = []
         self.seconds = 0.0
+        self.spent = 0.0
         self.keys: list[tuple[str, str]] = []
 
     @property
@@ -85,6 +88,7 @@ class SelfCheck:
 
     def before(self) -> None:
         """Compare the origin, each model in the plane, and the farthest corner; the origin is measured twice."""
+        began = time.perf_counter()
         compared = []
         for name, place, model in self._places():
             found = self._comparer.compare(name, place)
@@ -104,7 +108,7 @@ class SelfCheck:
         finite = [found for found in compared if all(map(math.isfinite, found.reference.losses.values()))]
         if blindness := describe_blindness([found.reference for found in finite]):
             self._comparer.fail(blindness)
-        self._close()
+        self._close(began)
 
     def after(self, surface: Surface, indices: Sequence[tuple[int, ...]]) -> None:
         """Compare two of the nodes a run measured, and measure its first one again.
@@ -115,6 +119,7 @@ class SelfCheck:
         """
         if not indices:
             return
+        began = time.perf_counter()
         self._comparer.noting = False
         keys = {sample.split: f"{sample.split}_loss" for sample in self._samples}
         finite = [i for i in indices if all(np.isfinite(surface.values[key][i]) for key in keys.values())]
@@ -133,12 +138,12 @@ class SelfCheck:
                 self._comparer.fail(
                     f"the data of split {sample.split} changed while the run computed; leave them alone and run again"
                 )
-        self._close()
+        self._close(began)
 
     def fail(self, text: str) -> None:
         """Note that something else is wrong."""
         self._comparer.fail(text)
-        self._close()
+        self._close(time.perf_counter())
 
     def _places(self) -> Iterator[tuple[str, Place, Model | None]]:
         """The points compared before the first one: name, coordinates, and the model that lies there."""
@@ -211,7 +216,8 @@ class SelfCheck:
         coordinates = self._plan.grid.coordinates(index)
         return ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(self._plan.axes, coordinates, strict=True))
 
-    def _close(self) -> None:
+    def _close(self, began: float) -> None:
+        self.spent += time.perf_counter() - began
         difference, allowed = self._comparer.worst
         self._comparer.attributes |= {
             "passed": int(not self.failures),

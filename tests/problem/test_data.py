@@ -134,7 +134,7 @@ def test_map_tensors_keeps_the_structure() -> None:
         (3, "is a int"),
         ("data.npz", "is a str"),
         ([("a", "b")], "holds a str where a tensor"),
-        ([X[:3], X[:3, :2]], "do not fit together"),
+        ([(X[:3],), (X[:3, :2],)], "do not fit together"),
         ([(X[:3], Y[:3]), (X[:3],)], "do not fit together"),
         ([{"a": X}, {"b": X}], "do not fit together"),
     ],
@@ -144,3 +144,11 @@ def test_what_is_no_data_is_refused(source: Any, words: str) -> None:
         Examples.read("train", source)
     assert '"train"' in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("source", [[normal(9, 3), normal(9, 3, seed=1)], [normal(9, 3), integers(2, 9)], [np.ones((4, 2))] * 3])
+def test_a_list_of_tensors_may_be_two_things_and_is_none(source: list[Any]) -> None:
+    with pytest.raises(InputError, match=r'"train" is a list of tensors.* give a tuple'):
+        Examples.read("train", source)
+    assert Examples.read("train", tuple(source)).size == len(source[0])
+    assert Examples.read("train", (part for part in source[:1])).size == len(source[0])

@@ -190,15 +190,15 @@ def test_a_finite_value_does_not_agree_with_an_infinite_one(loss: float) -> None
 
 
 def test_the_allowance_from_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real rounding stays within a third of what is allowed; a value that is off by three times as much is found."""
+    """Real rounding stays within a third of what is allowed, some units of the last place; a value that is off by 1e-5 is found."""
     problem = perceptron()
     checks = plane(problem).checks
     allowed = allowed_relative(dict(problem.model.named_parameters()), [torch.float32])
     assert checks["check_allowed"] == pytest.approx(allowed)
-    assert checks["check_largest_difference"] < allowed / 3
+    assert checks["check_largest_difference"] < allowed / 3 < 1e-6  # some products deep: 4·√2·√(32 + 10)·2⁻²⁴ is 2.2e-6
     found = PerExample.__call__
     monkeypatch.setattr(
-        PerExample, "__call__", lambda *a, **k: {n: (s.double() * (1 + 3 * allowed), w) for n, (s, w) in found(*a, **k).items()}
+        PerExample, "__call__", lambda *a, **k: {n: (s.double() * (1 + 1e-5), w) for n, (s, w) in found(*a, **k).items()}
     )
     assert "the engine is wrong" in failing(problem)
 
