@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from landscape.atomic import check_target
 from landscape.cli.command import Command, add_output, beside, check_distinct, names_of
@@ -34,9 +33,9 @@ def _view(options: argparse.Namespace) -> int:
         return _follow(options)
     if options.port:
         raise InputError("--port is for --live; a page in a file needs none")
-    out = Path(options.out or beside(options.files[0], ".html"))
-    check_distinct(out, *options.files)
-    check_target(out, options.overwrite)
+    asked = beside(options.files[0], ".html") if options.out is None else options.out
+    check_distinct(asked, *options.files)
+    out = check_target(asked, options.overwrite)
     surfaces = [landscape.read(file) for file in options.files]
     print(plotting.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
     return 0
@@ -46,7 +45,7 @@ def _follow(options: argparse.Namespace) -> int:
     import landscape
     from landscape.plotting.viewer import Follower, follow
 
-    if options.out or options.cdn or options.overwrite:
+    if options.out is not None or options.cdn or options.overwrite:
         raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
     if not 0 <= options.port <= 65535:
         raise InputError(f"--port is {options.port}; a port is a number from 1 to 65535")

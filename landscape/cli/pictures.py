@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from landscape.atomic import check_target
@@ -60,9 +59,9 @@ def _plot(options: argparse.Namespace) -> int:
     from landscape import plotting
     from landscape.plotting.styles import Sheet
 
-    out = Path(options.out or beside(options.files[0], ".png"))
-    check_distinct(out, *options.files)
-    check_target(out, options.overwrite)  # before any file is read
+    asked = beside(options.files[0], ".png") if options.out is None else options.out
+    check_distinct(asked, *options.files)
+    out = check_target(asked, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
     looks = _looks(options) | ({"inset": False} if options.no_inset else {})
     figure = plotting.figure(surfaces, options.kind, names=names_of(options.files), **looks)
@@ -85,9 +84,9 @@ def _animate(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
 
-    out = Path(options.out or beside(options.files[0], ".gif"))
-    check_distinct(out, *options.files)
-    plotting.check_animation(out, options.frames, options.fps, options.overwrite)  # before any file is read
+    asked = beside(options.files[0], ".gif") if options.out is None else options.out
+    check_distinct(asked, *options.files)
+    out = plotting.check_animation(asked, options.frames, options.fps, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
     with Progress(options.quiet) as progress:
 

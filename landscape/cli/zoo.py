@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landscape.cli.command import Command, add_problem, add_talk, print_json
@@ -25,7 +24,7 @@ def _fill_demo(parser: argparse.ArgumentParser) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from landscape.zoo import demo
 
-    result = demo.run(Path(options.out), seed=options.seed, quiet=options.quiet)
+    result = demo.run(options.out, seed=options.seed, quiet=options.quiet)
     if launched().is_root:
         print(json.dumps(result.tabulate()) if options.json else result.describe())
     return 0 if result.passed else 1
@@ -91,7 +90,7 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.threads is not None:
         torch.set_num_threads(check_threads(options.threads))
-    out = options.out or options.problem
+    out = options.problem if options.out is None else options.out
     with Progress(options.quiet) as progress:
         result = zoo.train(
             options.problem, out, options.epochs, options.seed, options.data_dir, options.device, dict(options.settings),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = ["read", "read_directions"]
 
 _MAX_NUMBERS = 10 * MAX_POINTS  # of all metrics together
 _COUNTS = ("size", "used")
+_MAX_GROUPS = 300  # within a direction
 _MAX_MODELS = 1000  # marked in the plane
 
 
@@ -208,6 +209,21 @@ def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
     }
 
 
+def _weights(direction: h5py.Group, path: Path) -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays of a direction by parameter name; those of a name with a slash lie in groups."""
+    left, n_groups = [("", direction)], 0
+    while left:
+        place, group = left.pop()
+        n_groups += 1
+        if n_groups > _MAX_GROUPS:  # or one that holds itself
+            raise InputError(f'{path}: "{clean(str(direction.name))}" holds more than {_MAX_GROUPS} groups, which are not read')
+        for name in group:
+            if isinstance(find(group, name, path), h5py.Group):
+                left.append((f"{place}{name}/", find_group(group, name, path)))
+            else:
+                yield place + name, find_numbers(group, name, path, MAX_WEIGHTS, "fiuc")
+
+
 def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
     """The directions stored in a surface file, axis name → parameter name → array; empty when there are none.
 
@@ -218,11 +234,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndar
     with opened(path) as file:
         _read_header(file, path)
         groups = {axis: find_group(file, f"direction_{axis}", path) for axis in ("x", "y")}
-        found = {
-            axis: {name: find_numbers(group, name, path, MAX_WEIGHTS, "fiuc") for name in group}
-            for axis, group in groups.items()
-            if group is not None
-        }
+        found = {axis: dict(_weights(group, path)) for axis, group in groups.items() if group is not None}
         n_weights = sum(dataset.size for datasets in found.values() for dataset in datasets.values())
         if n_weights > MAX_WEIGHTS:
             raise InputError(f"{path}: {n_weights} numbers in the directions, more than the {MAX_WEIGHTS} that are read")

@@ -102,7 +102,7 @@ class Recorder:
             raise RunError(
                 f"{self.path}: was replaced or removed by another process while this one computed; nothing more was written"
             )
-        write(surface, self.path, directions)
+        write(surface, self.path, directions, keep=self.path)
 
     def close(self) -> None:
         """Flush and close; calling it twice is harmless."""

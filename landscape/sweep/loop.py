@@ -90,7 +90,8 @@ class Sweep:
                 self._progress.note(changes)
         self._blocks, self._missing = self._left(set(pending(surface, self._keys)))
         path = Path(self._options.to) if self._options.to is not None else None
-        self._record = Record(surface, path, direction_arrays(plan) if self._options.save_directions else None)
+        directions = direction_arrays(plan) if self._options.save_directions else None
+        self._record = Record(surface, path, directions, resumed=old is not None)
         return self._announce(check.seconds)
 
     def _checked(self, old: Surface | None, complaint: str) -> SelfCheck:

@@ -27,12 +27,19 @@ class Record:
         surface: as it stands before the first measurement; its arrays are filled in place.
         path: its file, written complete here and recorded into from then on; None keeps it in memory.
         directions: to be stored in the file, axis name → parameter name → array.
+        resumed: whether the file is there and gone on with, so that what others put into it stays.
 
     Raises:
         InputError: when the file cannot be written.
     """
 
-    def __init__(self, surface: Surface, path: Path | None, directions: Mapping[str, Mapping[str, np.ndarray]] | None) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        path: Path | None,
+        directions: Mapping[str, Mapping[str, np.ndarray]] | None,
+        resumed: bool = False,
+    ) -> None:
         self.surface = surface
         self._arrays = _arrays(surface)
         self._lock = threading.RLock()
@@ -43,7 +50,7 @@ class Record:
         if path is not None:
             from landscape import store  # here, so that surfaces in memory need no h5py
 
-            store.write(surface, path, directions)
+            store.write(surface, path, directions, keep=path if resumed else None)
             self._file = store.Recorder(path)
 
     def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
@@ -53,12 +60,13 @@ class Record:
             for index, numbers in entries:
                 for name, number in numbers:
                     self._arrays[name][index] = number
-                self._n_points += len(numbers) > 1
+                self._n_points += any(name.startswith("done/") for name, _ in numbers)
             if self._file is not None:
                 self._file.record(entries)
 
     def _numbers(self, index: tuple[int, ...], measurement: Measurement) -> list[tuple[str, float]]:
-        numbers: list[tuple[str, float]] = [("seconds", measurement.seconds)]
+        known = any(mask[index] for mask in self.surface.done.values())  # by an earlier run, whose seconds stay
+        numbers: list[tuple[str, float]] = [] if known else [("seconds", measurement.seconds)]
         for key, estimate in measurement.estimates.items():
             if self.surface.done[key][index]:
                 continue

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from landscape.atomic import replacing
+from landscape.atomic import made_folder, replacing
 from landscape.errors import InputError
 
 __all__ = ["Folder"]
@@ -29,8 +30,8 @@ class Folder:
         InputError: when the folder is taken or cannot be written.
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        self.path = path = made_folder(path)
         self.history = path / "history.jsonl"
         self.result = path / "result.json"
         stale = self._checkpoints()
@@ -40,10 +41,6 @@ class Folder:
             raise InputError(
                 f"{path}: holds {stale[0].name} of something else; choose another --out, or replace it with --overwrite"
             )
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         if overwrite or not self.history.exists():
             self.clear()
 

@@ -89,7 +89,7 @@ def train(
     chosen = choose_precision(precision, place, plan.large and not recipe.unroll)
     problem = plan.build(data_dir, seed, download)
     how = _How(seed, dict(settings or {}), chosen, every, steps, _begin(problem, start))
-    return _Trainer(replace(plan, recipe=recipe), problem, how, Folder(Path(out), overwrite), place).run(progress or _ignore)
+    return _Trainer(replace(plan, recipe=recipe), problem, how, Folder(out, overwrite), place).run(progress or _ignore)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,55 @@ def test_folder_that_may_not_be_written(refuse, monkeypatch, writer):
     refuse(words.format(f"out{extension}"), f"out{extension}", "not writable")
 
 
+EVERY_WRITER = {
+    **WRITERS,
+    "merge": ("merge line.h5 -o {}", ".h5"),
+    "animate": ("animate plane.h5 -o {}", ".gif"),
+    "bench": ("bench small_problems:net a.pt -o {}", ".json"),
+}
+
+
+@pytest.mark.parametrize("overwrite", ["", " --overwrite"])
+@pytest.mark.parametrize("writer", EVERY_WRITER)
+def test_name_that_is_none(refuse, writer, overwrite):
+    words, extension = EVERY_WRITER[writer]
+    Path(f"loop{extension}").symlink_to(f"loop{extension}")
+    Path(f"dangling{extension}").symlink_to(f"gone{extension}")
+    refuse(words.format("''") + overwrite, "empty", "name a file")
+    refuse(words.format(f"out{extension}/") + overwrite, f"out{extension}/", "names a folder")
+    refuse(words.format(f"loop{extension}") + overwrite, f"loop{extension}", "loop", "another name")
+    refuse(
+        words.format(f"dangling{extension}") + overwrite, f"dangling{extension}", f"gone{extension}", "not there", "another name"
+    )
+
+
+def test_folder_that_is_none(refuse):
+    words = "demo --out {}"
+    Path("loop").symlink_to("loop")
+    Path("dangling").symlink_to("gone")
+    refuse(words.format("''"), "empty", "name a folder")
+    refuse(words.format("loop"), "loop", "cannot be made a folder", "round in a loop")
+    refuse(words.format("dangling"), "dangling", "cannot be made a folder", "gone", "not there")
+    refuse(words.format("a.pt"), "a.pt", "cannot be made a folder", "is a file")
+    refuse(words.format("a.pt/inner"), "a.pt", "cannot be made a folder")
+    refuse(words.format("x" * 300), "cannot be made a folder", "too long")
+    refuse("train digits-mlp-1x4 --epochs 1 --out ''", "empty", "name a folder")
+    refuse("train digits-mlp-1x4 --epochs 1 --out dangling", "dangling", "cannot be made a folder", "gone")
+
+
+@pytest.mark.parametrize("writer", [name for name in EVERY_WRITER if name not in ("bench",)])
+def test_link_to_a_file_is_written_through(here, run, writer):
+    words, extension = EVERY_WRITER[writer]
+    Path("far").mkdir()
+    Path(f"far/out{extension}").write_bytes(b"somebody's work")
+    Path(f"link{extension}").symlink_to(f"far/out{extension}")
+    words = words.replace("plane.h5", "plane.h5 --frames 2") if writer == "animate" else words
+    assert run(words.format(f"link{extension}") + " --overwrite").code == 0
+    assert Path(f"link{extension}").is_symlink()
+    assert [path.name for path in Path("far").iterdir()] == [f"out{extension}"]
+    assert Path(f"far/out{extension}").read_bytes() not in (b"somebody's work", b"")
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 def test_folder_where_no_file_can_be_made(refuse, writer):
     """/proc is a folder that even root can make no file in."""

@@ -82,10 +82,9 @@ def write_page(surfaces: Sequence[Surface], path: str | Path, names: Sequence[st
     Raises:
         InputError: when `path` does not end in .html, its folder is missing, or it cannot be written; and as `page` does.
     """
-    path = Path(path)
+    path = check_target(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f'"{path}" does not end in .html; the page is one HTML file, write for example viewer.html')
-    check_target(path)
     document = page(surfaces, names, cdn=cdn)
     with replacing(path) as temporary:
         temporary.write_bytes(document.encode())

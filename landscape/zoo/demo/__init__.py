@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landscape.errors import InputError
+from landscape.atomic import made_folder
 from landscape.executors import Executor, launched
 from landscape.progress import Progress
 from landscape.surface import Surface
@@ -39,7 +39,7 @@ __all__ = ["DemoResult", "NetResult", "Settings", "run"]
 _N_STEPS = 9  # two trainings, three sweeps of each network, the drawing
 
 
-def run(out: Path, seed: int = 0, quiet: bool = False, settings: Settings | None = None) -> DemoResult:
+def run(out: str | os.PathLike[str], seed: int = 0, quiet: bool = False, settings: Settings | None = None) -> DemoResult:
     """Train both networks, measure the loss around them, and draw it; what is in `out` from an earlier run is used.
 
     Written are the trainings in `short/` and `noshort/`, the six surfaces (`short_path.h5` …), four figures, and one page.
@@ -55,8 +55,7 @@ def run(out: Path, seed: int = 0, quiet: bool = False, settings: Settings | None
     """
     executor = launched()
     talk = _Talk(quiet or not executor.is_root)
-    stage = _Stage(Path(out), seed, settings or Settings(), talk, executor)
-    executor.at_root(lambda: _prepare(stage.out))
+    stage = _Stage(executor.at_root(lambda: made_folder(out)), seed, settings or Settings(), talk, executor)
     nets = Net.both(stage.settings.depth)
     trainings = [executor.at_root(lambda net=net: stage.train(net)) for net in nets]  # type: ignore[misc]
     paths = [stage.measure_path(net, training) for net, training in zip(nets, trainings, strict=True)]
@@ -69,15 +68,6 @@ def run(out: Path, seed: int = 0, quiet: bool = False, settings: Settings | None
     talk.step("the figures and the page")
     figures, page = executor.at_root(lambda: draw((first, second), stage.out, talk.quiet))
     return DemoResult(stage.out, seed, stage.settings, (first, second), figures, page)
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made a folder ({error.strerror}); choose another --out") from error
-    if not os.access(out, os.W_OK):
-        raise InputError(f"{out}: is not writable; choose another --out")
 
 
 class _Talk:

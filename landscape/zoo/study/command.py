@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from landscape.errors import InputError, LandscapeError
+from landscape.atomic import made_folder
+from landscape.errors import LandscapeError
 from landscape.progress import Progress
 from landscape.sweep.environment import environment_of
 from landscape.zoo.devices import choose_device
@@ -52,11 +53,7 @@ def run(study: Study, options: argparse.Namespace, command: str) -> Result:
     Raises:
         InputError: for a folder that cannot be used, missing data, or a device that is not there.
     """
-    folder, size = _folder(study, options), options.size
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    folder, size = made_folder(_folder(study, options)), options.size
     device = options.device or ("auto" if size == "full" else "cpu")
     environment = environment_of(choose_device(device))
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
