@@ -188,7 +188,11 @@ def _checks(surface: Surface) -> list[str]:
 
 
 def _numbers(surface: Surface) -> list[str]:
-    return [f"  {_NUMBERS.get(name, name):<24} {number}" for name, number in surface.numbers.items()] or ["  none"]
+    lines = [f"  {_NUMBERS.get(name, name):<24} {number}" for name, number in surface.numbers.items()]
+    if any(name.startswith("basin") for name in surface.numbers):
+        height = f"{surface.basin_level:g} {surface.metric().unit}".rstrip()
+        lines.insert(0, f"  {'basins':<24} within {height} of the origin")
+    return lines or ["  none"]
 
 
 def _runs(surface: Surface) -> list[str]:

@@ -227,6 +227,11 @@ class Surface:
         used = counts[(counts > 0) & ~lost]
         return used.size == 0 or bool((used == used[0]).all())
 
+    @property
+    def basin_level(self) -> float:
+        """How far above the origin's loss the basin reaches that numbers, figures and pages tell of; 1 where a file does not say."""
+        return float(self.attributes.get("basin_level", 1.0))
+
     def origin(self, key: str) -> float:
         """The value at the origin: the model's own, else the grid's node at zero, else NaN.
 

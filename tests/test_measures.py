@@ -113,7 +113,7 @@ def test_only_the_origins_well_counts() -> None:
     # The kink between the wells lies a third above the level, more than the slope's ¼ of a cell: up to 1 both are exact.
     assert value(basin_radius(surface)) == pytest.approx(value(basin_radius(alone)), rel=1e-13)
     assert value(basin_share(surface)) == pytest.approx((2 + 8) / 54, rel=1e-13)
-    assert value(basin_radius(surface, level=1.5)) > value(basin_radius(alone, level=1.5)) * 1.5
+    assert value(basin_radius(surface, basin_level=1.5)) > value(basin_radius(alone, basin_level=1.5)) * 1.5
 
 
 def component(values: np.ndarray, x: AxisLike, y: AxisLike, threshold: float) -> float:
@@ -220,7 +220,7 @@ def test_no_radius_where_it_is_not_defined() -> None:
 @pytest.mark.parametrize("level", [0.0, -1.0, math.nan, math.inf])
 def test_a_level_that_is_none(level: float) -> None:
     with pytest.raises(InputError, match="level"):
-        measure(plane_of(manhattan, (-1, 1, 5), (-1, 1, 5)), level=level)
+        measure(plane_of(manhattan, (-1, 1, 5), (-1, 1, 5)), basin_level=level)
 
 
 def test_extreme_values_give_their_limits() -> None:
@@ -261,7 +261,7 @@ def test_area_against_dense_sampling(seed: int) -> None:
     assert abs(mesh.size_within(origin + 0.7, member) - area[component].sum()) <= area[border].sum() / 2
     border = ndimage.binary_dilation(inside) ^ ndimage.binary_erosion(inside)
     assert abs(mesh.size_within(origin + 0.7) - area[inside].sum()) <= area[border].sum() / 2
-    number = basin_radius(plane(values, x, y, origin=origin), level=0.7)
+    number = basin_radius(plane(values, x, y, origin=origin), basin_level=0.7)
     assert number is not None
     edge = np.zeros_like(component)
     edge[[0, -1]] = edge[:, [0, -1]] = True

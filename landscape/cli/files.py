@@ -90,7 +90,7 @@ def _fill_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="PART.h5", nargs="+", help="surface files made with --part, or left by several runs")
     add_output(parser, "ALL.h5", "the surface file to write")
     parser.add_argument(
-        "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
+        "--basin-level", type=float, metavar="NATS", help="height of the basin above the origin (default: as in the files)"
     )
     add_talk(parser)
 
@@ -100,7 +100,9 @@ def _merge(options: argparse.Namespace) -> int:
     from landscape.description import describe, tabulate
 
     check_distinct(options.out, *options.files)
-    surface = landscape.merge(options.files, options.out, overwrite=options.overwrite, level=options.level, quiet=options.quiet)
+    surface = landscape.merge(
+        options.files, options.out, overwrite=options.overwrite, basin_level=options.basin_level, quiet=options.quiet
+    )
     if options.json:
         print_json({"file": options.out, **tabulate(surface)})
     elif not options.quiet:

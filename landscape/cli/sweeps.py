@@ -21,7 +21,7 @@ from landscape.sweep.options import CHECKS
 __all__ = ["COMMANDS"]
 
 _SWEEP_OPTIONS = (
-    "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "level", "save_directions", "check",
+    "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "basin_level", "save_directions", "check",
     "engine", "max_error", "memory", "offload",
     "overwrite", "time_limit", "part", "yes", "quiet",
 )  # fmt: skip
@@ -79,7 +79,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--part", metavar="i/n", help="the i-th of n parts alone, without MPI; landscape merge puts parts together"
     )
     machine.add_argument(
-        "--level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
+        "--basin-level", type=float, default=1.0, metavar="NATS", help="height of the basin above the origin (default: 1)"
     )
     machine.add_argument("--yes", action="store_true", help="really measure a million points or more")
     add_output(parser, "FILE.h5", "the surface file; one that is there is resumed")

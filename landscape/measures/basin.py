@@ -38,10 +38,10 @@ class _Terrain:
         return self.mesh.at_nodes(self.mesh.heights)
 
 
-def basin_radius(surface: Surface, level: float = 1.0, key: str | None = None) -> Number | None:
+def basin_radius(surface: Surface, basin_level: float | None = None, key: str | None = None) -> Number | None:
     """How far the basin reaches, in direction units: √(A/π) for a plane, half the interval's length for a line.
 
-    A is the area of the connected component around the origin of {L(x, y) ≤ L(0, 0) + level}. L is linear between nodes: each cell
+    A is the area of the connected component around the origin of {L(x, y) ≤ L(0, 0) + basin_level}. L is linear between nodes: each cell
     is four triangles that meet in its centre, whose value is the mean of the corners, so x and y count alike; areas are exact
     for this function. L(0, 0) is the model's own loss where it is known. Against the loss itself the radius of an ellipse is at
     most 8 % too small, of an interval 6 % (see `resolution`).
@@ -58,13 +58,13 @@ def basin_radius(surface: Surface, level: float = 1.0, key: str | None = None) -
 
     Args:
         surface: a line of one draw `(nx,)`, or a plane `(nx, ny)`.
-        level: the height above the origin, in the metric's unit (nats for cross-entropy).
+        basin_level: the height above the origin, in the metric's unit (nats for cross-entropy); the surface's own by default.
         key: which values; the training loss without one.
 
     Raises:
         InputError: when the level is not a positive number.
     """
-    land = _terrain(surface, level, key)
+    land = _terrain(surface, basin_level, key)
     if land is None or not all(axis.values.min() <= 0 <= axis.values.max() for axis in surface.axes):
         return None
     member = land.mesh.component_of_origin(land.threshold)
@@ -94,17 +94,17 @@ def basin_radius_weights(surface: Surface, radius: Number | None) -> Number | No
     return Number(radius.value * area ** (1 / len(norms)), "weight", radius.bound, radius.withheld, radius.note)
 
 
-def basin_share(surface: Surface, level: float = 1.0, key: str | None = None) -> Number | None:
+def basin_share(surface: Surface, basin_level: float | None = None, key: str | None = None) -> Number | None:
     """The fraction of the grid's area (or a line's length) within the level, connected to the origin or not.
 
-    |{L ≤ L(0, 0) + level}| / |grid|, with L linear between nodes as in `basin_radius`; unlike there the origin may lie outside the
+    |{L ≤ L(0, 0) + basin_level}| / |grid|, with L linear between nodes as in `basin_radius`; unlike there the origin may lie outside the
     grid if its loss is known. "≥" while nodes are not measured yet, which count as outside. Withheld where basins that are too narrow
     for the grid, whose interpolated areas say nothing, touch cells of more than a tenth of the area found.
 
     Raises:
         InputError: when the level is not a positive number.
     """
-    land = _terrain(surface, level, key)
+    land = _terrain(surface, basin_level, key)
     if land is None:
         return None
     inside, labels = land.mesh.components(land.threshold)
@@ -118,8 +118,9 @@ def basin_share(surface: Surface, level: float = 1.0, key: str | None = None) ->
     return Number(within / whole, "fraction of the grid", "" if land.done.all() else "≥")
 
 
-def _terrain(surface: Surface, level: float, key: str | None) -> _Terrain | None:
+def _terrain(surface: Surface, basin_level: float | None, key: str | None) -> _Terrain | None:
     """The surface with every axis ascending; None for a one-point axis, and where the origin has no finite loss."""
+    level = surface.basin_level if basin_level is None else basin_level
     if not (math.isfinite(level) and level > 0):
         raise InputError(f"a basin's level is a positive height above the origin's loss, not {level:g}; write for example 1.0")
     metric = surface.metric(key)

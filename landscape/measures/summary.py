@@ -17,7 +17,7 @@ from landscape.surface import Number, Surface
 __all__ = ["measure"]
 
 
-def measure(surface: Surface, level: float = 1.0, key: str | None = None) -> dict[str, Number]:
+def measure(surface: Surface, basin_level: float | None = None, key: str | None = None) -> dict[str, Number]:
     """Every number that is defined for this surface, by its name, each with its unit.
 
     Of a line of several draws each draw is measured by itself, and a number is the median over the draws; numbers that some
@@ -25,23 +25,23 @@ def measure(surface: Surface, level: float = 1.0, key: str | None = None) -> dic
 
     Args:
         surface: a line, several draws of a line, or a plane; finished or not.
-        level: how far above the origin's loss the basin reaches, in the metric's unit.
+        basin_level: how far above the origin's loss the basin reaches, in the metric's unit; the surface's own by default.
         key: the values to measure, `<split>_<metric>`, lower is better; the training loss without one.
 
     Raises:
         InputError: when the surface has no such metric, or the level is not a positive number.
     """
-    single = [_measure_draw(draw, level, surface.metric(key).key) for draw in draws(surface)]
+    single = [_measure_draw(draw, basin_level, surface.metric(key).key) for draw in draws(surface)]
     names = [name for name in single[0] if all(name in numbers for numbers in single)]
     return {name: _median([numbers[name] for numbers in single]) for name in names}
 
 
-def _measure_draw(surface: Surface, level: float, key: str) -> dict[str, Number]:
-    radius = basin_radius(surface, level, key)
+def _measure_draw(surface: Surface, basin_level: float | None, key: str) -> dict[str, Number]:
+    radius = basin_radius(surface, basin_level, key)
     numbers = {
         "basin_radius": radius,
         "basin_radius_weights": basin_radius_weights(surface, radius),
-        "basin_share": basin_share(surface, level, key),
+        "basin_share": basin_share(surface, basin_level, key),
         "bump": bump(surface, key),
         "alpha_half": alpha_half(surface, key),
         "turning_points_between": turning_points_between(surface, key),

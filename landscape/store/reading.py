@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
 
 
 def _read_header(file: h5py.File, path: Path) -> dict[str, Any]:
-    attributes = read_attributes(file, path, ("cosine", "cosine_sd", "tolerance").__contains__)
+    attributes = read_attributes(file, path, ("cosine", "cosine_sd", "tolerance", "basin_level").__contains__)
     if attributes.get("format") != FORMAT:
         hint = "; read it with landscape import" if has(file, "xcoordinates") else ""
         raise InputError(f"{path}: an HDF5 file, but not a surface of this package{hint}")
@@ -83,6 +83,9 @@ def _read_header(file: h5py.File, path: Path) -> dict[str, Any]:
     kind, axes = attributes.get("kind"), attributes.get("axes")
     if (kind, axes) not in (("line", ["x"]), ("line", ["x", "seed"]), ("surface", ["x", "y"])):
         raise InputError(f"{path}: kind {kind!r} with axes {axes!r} is none of this format")
+    level = attributes.get("basin_level", 1.0)
+    if not (math.isfinite(level) and level > 0):
+        raise InputError(f"{path}: the basin level {level:g} is no height above the origin's loss")
     return attributes
 
 

@@ -48,7 +48,7 @@ def line(
         ignore: what stays fixed: bias, norm, both (the default for random directions) or none.
         only: a glob; these parameters alone move, whether they require gradients or not.
         directions: a file that holds the direction to use.
-        **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, level, to,
+        **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, basin_level, to,
             save_directions, overwrite, time_limit, part, yes, quiet, command.
 
     Returns:

@@ -77,7 +77,7 @@ class Sweep:
             metrics,
             bench.samples,
             bench.objective.fractions,
-            attributes=describe_subject(plan, engine, check.needs_batch_size),
+            attributes=describe_subject(plan, engine, check.needs_batch_size, self._options.basin_level),
             data={sample.split: sample.described() for sample in bench.samples},
             points=tuple(check.points),
             checks=check.attributes,
@@ -214,7 +214,7 @@ class Sweep:
             **(work.described(ranks) if ranks else {}),
         }
         checks = {**(self._check.attributes if self._check else {}), **self._audit.described()}
-        return self._record.finish(self._options.level, run, checks)
+        return self._record.finish(run, checks)
 
     def _saved(self, error: BaseException) -> BaseException:
         """The error that ends the run, with a word about what the file holds; other ranks than the root have none."""

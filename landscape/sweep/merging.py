@@ -28,7 +28,7 @@ Path = str | os.PathLike[str]
 
 
 def merge(
-    files: Sequence[Path], to: Path | None = None, *, overwrite: bool = False, level: float = 1.0, quiet: bool = False
+    files: Sequence[Path], to: Path | None = None, *, overwrite: bool = False, basin_level: float | None = None, quiet: bool = False
 ) -> Surface:
     """Put surface files of one subject together: parts made with `part="i/n"`, or whatever several runs left.
 
@@ -39,7 +39,7 @@ def merge(
         files: the parts, in any order.
         to: the file to write; None keeps the surface in memory.
         overwrite: replace a file that is there.
-        level: how far above the origin's loss the basin reaches, in nats.
+        basin_level: how far above the origin's loss the basin reaches, in nats; as in the files by default.
         quiet: say nothing.
 
     Returns:
@@ -67,7 +67,9 @@ def merge(
             ):
                 progress.note(changes)
         surface = merged.surface()
-        surface = replace(surface, numbers=measure(surface, level))
+        if basin_level is not None:
+            surface = replace(surface, attributes={**surface.attributes, "basin_level": float(basin_level)})
+        surface = replace(surface, numbers=measure(surface))
         if to is not None:
             directions = next((found for name, _ in parts if (found := store.read_directions(name))), None)
             store.write(surface, to, directions)

@@ -40,7 +40,7 @@ class Options:
         bn: what running statistics do: "interpolated" along the line, "frozen" at the origin's, or "recalibrated" at each point over the
             first 2,048 training examples; by default interpolated between checkpoints, recalibrated where a running variance would
             turn negative on the way, and frozen along random directions.
-        level: how far above the origin's loss the basin reaches, in nats.
+        basin_level: how far above the origin's loss the basin reaches, in nats.
         to: the file; None keeps the surface in memory.
         save_directions: write the directions into the file too.
         check: "raise" ends a run whose self-check fails; "warn" goes on, with a `SelfCheckWarning`, and file and figures say so.
@@ -64,7 +64,7 @@ class Options:
     offload: bool = False
     tolerance: float = 0.0
     bn: str | None = None
-    level: float = 1.0
+    basin_level: float = 1.0
     to: str | os.PathLike[str] | None = None
     save_directions: bool = False
     check: str = "raise"
@@ -105,8 +105,8 @@ class Options:
             raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1 and at most {_LARGEST_BATCH:,}")
         if options.threads is not None:
             check_threads(options.threads)
-        if not (math.isfinite(options.level) and options.level > 0):
-            raise InputError(f"the basin's level is {options.level:g}; it is a height above the origin in nats, more than 0")
+        if not (math.isfinite(options.basin_level) and options.basin_level > 0):
+            raise InputError(f"the basin level is {options.basin_level:g}; it is a height above the origin in nats, more than 0")
         return options
 
     def splits(self, available: Sequence[str]) -> list[str]:

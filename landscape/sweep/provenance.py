@@ -43,7 +43,7 @@ def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_a
     }
 
 
-def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool) -> dict[str, Any]:
+def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool, basin_level: float) -> dict[str, Any]:
     """The root attributes of a file: what was measured, whatever it was measured with.
 
     The batch size is among them where values depend on it, as those of whole batches do.
@@ -53,6 +53,7 @@ def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool) -> dict
         "bn": plan.bn,
         "precision": engine.precision,
         "tolerance": engine.tolerance,
+        "basin_level": float(basin_level),
         **plan.attributes,
     }
     if needs_batch_size:

@@ -88,11 +88,10 @@ class Record:
             if self._file is not None:
                 self._file.flush()
 
-    def finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
+    def finish(self, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
 
         Args:
-            level: of the basin, in nats above the origin.
             run: what else the run says of itself.
             checks: what else was checked.
 
@@ -100,13 +99,13 @@ class Record:
             RunError: when the file cannot be written any more.
         """
         with self._lock:
-            return self._finish(level, run, checks)
+            return self._finish(run, checks)
 
-    def _finish(self, level: float, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
+    def _finish(self, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points, **run}
         checks = {**self.surface.checks, **nan_counts(self.surface), **checks}
         surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))
-        self.surface = replace(surface, numbers=measure(surface, level))
+        self.surface = replace(surface, numbers=measure(surface))
         if self._file is not None:
             try:
                 self._file.finish(self.surface, self._directions)

@@ -171,6 +171,7 @@ def check_same(
             check(f"{name} of direction {before.name}", before.attributes.get(name), now.attributes.get(name))
     for name in _ATTRIBUTES[1:]:
         check(name, old.attributes.get(name), new.attributes.get(name))
+    check("basin level", old.basin_level, new.basin_level)
     for before, now in zip(old.axes, new.axes, strict=True):
         if not (before.name == "x" and len(old.axes) == 2 and old.axes[1].name == "seed"):  # there the seed axis says which draws
             check(f"direction {before.name}", before.attributes.get("sha256"), now.attributes.get("sha256"))

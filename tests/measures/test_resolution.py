@@ -171,8 +171,8 @@ def test_at_the_grids_edge_nothing_is_told() -> None:
 
 def test_other_heights_of_the_level_are_told() -> None:
     surface = bowl(0.05, 0.05, (-1, 1, 11), (-1, 1, 11))
-    assert "within 3 nat" in basin_radius(surface, level=3.0).note  # type: ignore[union-attr]
-    assert "within 0.25 nat" in basin_radius(surface, level=0.25).note  # type: ignore[union-attr]
+    assert "within 3 nat" in basin_radius(surface, basin_level=3.0).note  # type: ignore[union-attr]
+    assert "within 0.25 nat" in basin_radius(surface, basin_level=0.25).note  # type: ignore[union-attr]
 
 
 def test_the_share_is_withheld_with_the_radius() -> None:

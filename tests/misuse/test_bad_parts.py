@@ -105,7 +105,7 @@ def test_merge_to_a_place_that_is_none(refuse, parts, out):
 
 @pytest.mark.parametrize("level", ["0", "-1", "nan", "inf"])
 def test_merge_with_a_level_that_is_none(refuse, parts, level):
-    refuse(f"merge p1.h5 p2.h5 p3.h5 -o all.h5 --level={level}", "level")
+    refuse(f"merge p1.h5 p2.h5 p3.h5 -o all.h5 --basin-level={level}", "level")
 
 
 def test_merge_of_files_that_are_none(refuse, parts):

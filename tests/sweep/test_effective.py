@@ -54,7 +54,7 @@ def problem(model: nn.Module) -> Problem:
 @pytest.mark.parametrize("way", WAYS)
 def test_equal_functions_have_equal_surfaces(way: str) -> None:
     model, twin = reparametrized(way)
-    found, expected = (landscape.surface(problem(m), seed=2, level=0.2, **QUIET) for m in (model, twin))
+    found, expected = (landscape.surface(problem(m), seed=2, basin_level=0.2, **QUIET) for m in (model, twin))
     # The effective weights are equal to the last bit, so that only the order of float32 sums may differ.
     assert found.values["train_loss"] == pytest.approx(expected.values["train_loss"], rel=1e-5)
     assert found.numbers["basin_radius"].value == pytest.approx(expected.numbers["basin_radius"].value, rel=1e-5)

@@ -95,6 +95,7 @@ def _plane(surface: Surface, title: str, keys: Sequence[str], packer: Packer) ->
         **_drawn(surface, title, keys, packer),
         **_beyond(surface, keys, packer),
         "y_label": surface.axes[1].label,
+        "basin_level": surface.basin_level,
         "origin": {key: value for key, value in origins.items() if np.isfinite(value)},
     }
 

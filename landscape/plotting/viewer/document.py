@@ -68,6 +68,7 @@ def page(surfaces: Sequence[Surface], names: Sequence[str] | None = None, *, cdn
         style=_part("parts/page.css"),
         stage=stage(surfaces, titles),
         about=about(surfaces, titles),
+        basin=escape(_levels(surfaces)),
         version=escape(_version()),
         exception=" but plotly.js" if cdn else "",
         data=data,
@@ -114,6 +115,12 @@ def name_surfaces(surfaces: Sequence[Surface], names: Sequence[str] | None) -> l
 
 def _part(name: str) -> str:
     return resources.files(__package__ or __name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _levels(surfaces: Sequence[Surface]) -> str:
+    """How high the basins of some planes reach, in words."""
+    levels = sorted({surface.basin_level for surface in surfaces if surface.kind == "surface"} or {1.0})
+    return f"{', '.join(f'{level:g}' for level in levels[:-1])}{' or ' if len(levels) > 1 else ''}{levels[-1]:g} nat"
 
 
 def _script(live: bool) -> str:

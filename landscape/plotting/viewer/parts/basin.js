@@ -64,7 +64,8 @@ function basinVertices(x, y, z, level) {
   return found;
 }
 
-const BASIN = 1; // nat above the origin
+// The height of a basin's edge: so many nats above the origin as its surface says.
+const rimOf = (plane, key) => plane.origin[key] + plane.basin_level;
 
 // The edge of a plane's basin for a loss in nats; nothing for other metrics, or where the origin's loss is not known.
 function basinEdge(plane, key) {
@@ -72,8 +73,8 @@ function basinEdge(plane, key) {
   const origin = plane.origin[key];
   if (metric.name !== 'loss' || !metric.unit.startsWith('nat') || origin === undefined) return [];
   const { x, y } = gridOf(plane, key);
-  const within = basinVertices(x, y, plane.values[key], origin + BASIN);
-  return within.size ? levelLine(x, y, plane.values[key], origin + BASIN, within) : [];
+  const within = basinVertices(x, y, plane.values[key], rimOf(plane, key));
+  return within.size ? levelLine(x, y, plane.values[key], rimOf(plane, key), within) : [];
 }
 
 // The lowest measured value on the grid.

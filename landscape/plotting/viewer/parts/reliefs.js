@@ -59,7 +59,7 @@ function planeTraces(plane, key, how, paint) {
     : [...described(plane, key, j, i, value), `x ${place(x[i])}`, `y ${place(y[j])}`].join('<br>'))));
   const colours = { cmin: 0, cmax: 1, colorscale: paint.colorscale, showscale: false };
   const { edge, lowest } = featuresOf(plane, key);
-  const rim = lifted(plane.origin[key] + BASIN, how, paint);
+  const rim = lifted(rimOf(plane, key), how, paint);
   const dots = lonely(z);
   const marks = marksOf(plane, key, how);
   return [
@@ -84,7 +84,7 @@ function planeTraces(plane, key, how, paint) {
     { ...crossTrace(plane, key, how, paint) },
     {
       type: 'scatter3d', mode: 'lines', x: polyline(edge, 0), y: polyline(edge, 1), z: edge.flatMap(() => [rim, rim, null]),
-      line: { color: '#ffffff', width: 5 }, hoverinfo: 'skip', showlegend: false, visible: edge.length > 0 && drawn(plane.origin[key] + BASIN, how) === plane.origin[key] + BASIN,
+      line: { color: '#ffffff', width: 5 }, hoverinfo: 'skip', showlegend: false, visible: edge.length > 0 && drawn(rimOf(plane, key), how) === rimOf(plane, key),
     },
     {
       type: 'scatter3d', mode: 'markers', x: lowest ? [lowest.x] : [], y: lowest ? [lowest.y] : [], z: lowest ? [height(drawn(lowest.value, how), how)] : [],
