@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, users_code
-from landscape.problem.data import Batch
+from landscape.problem.data import Batch, map_tensors
 
 __all__ = ["Loss", "PerExample", "Sums", "apply"]
 
@@ -19,6 +20,7 @@ Sums = dict[str, tuple[Tensor, Tensor | None]]  # metric -> per example (sums, w
 
 _IN_NATS = (nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.KLDivLoss, nn.PoissonNLLLoss)
 _USERS = "the model or loss"
+_OF_TYPES = ("dtype", "scalar type", "FloatTensor", "DoubleTensor", "(float)", "(double)")  # words of torch's complaints
 _FIX = "return one loss per example, for instance with reduction='none', or say Problem(..., per_example=False)"
 
 
@@ -80,7 +82,7 @@ class PerExample:
         """
         if self.criterion is not None:
             return self._criterion(self.criterion, model, batch)
-        with users_code(_USERS):
+        with users_code(_USERS), _types_told(model, batch):
             result = self.function(model, batch)
         metrics = result if isinstance(result, Mapping) else {"loss": result}
         if "loss" not in metrics:
@@ -116,7 +118,7 @@ class PerExample:
 
     def _criterion(self, criterion: nn.Module, model: nn.Module, batch: Batch) -> Sums:
         inputs, targets = _pair(batch)
-        with users_code(_USERS):
+        with users_code(_USERS), _types_told(model, inputs):
             outputs = apply(model, inputs)
             losses = criterion(outputs, targets)
         if not isinstance(losses, Tensor) or losses.dim() == 0:
@@ -158,6 +160,30 @@ def apply(model: nn.Module, inputs: Batch) -> Tensor:
             f"the model returns a {type(outputs).__name__}, a criterion wants a tensor; give a function loss(model, batch) instead"
         )
     return outputs
+
+
+@contextmanager
+def _types_told(model: nn.Module, batch: Batch) -> Iterator[None]:
+    """Add to torch's complaint about types which of them differ: float64 is what arrays have, float32 what models have."""
+    try:
+        yield
+    except RuntimeError as error:
+        wanted = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+        given: set[torch.dtype] = set()
+
+        def note(tensor: Tensor) -> Tensor:
+            given.add(tensor.dtype)
+            return tensor
+
+        map_tensors(note, batch)
+        strange = {kind for kind in given if kind.is_floating_point} - wanted
+        if not strange or not wanted or not any(word in str(error) for word in _OF_TYPES):
+            raise
+        words = [" and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds)) for kinds in (strange, wanted)]
+        said = str(error).strip().splitlines()[0]
+        raise RuntimeError(
+            f"{said} (the data hold {words[0]}, the model {words[1]}: convert the data, types are not changed here)"
+        ) from error
 
 
 def _pair(batch: Batch) -> tuple[Batch, Tensor]:

@@ -110,6 +110,18 @@ def test_models_in_half_types_are_computed_in_float32(kind: torch.dtype) -> None
     assert surface.values["train_loss"][1, 1] == pytest.approx(own, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "layer", [lambda: nn.Linear(3, 2), lambda: nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv1d(1, 2, 2), nn.Flatten())]
+)
+@pytest.mark.parametrize("kind", ["criterion", "function"])
+def test_arrays_in_float64_for_a_model_in_float32_are_told(layer: Any, kind: str) -> None:
+    targets = torch.zeros(9, seeded(layer)(normal(1, 3)).shape[1])
+    loss = nn.MSELoss() if kind == "criterion" else lambda model, batch: (model(batch[0]) - batch[1]).square().sum(1)
+    problem = Problem(seeded(layer), loss, {"train": (normal(9, 3, dtype=torch.float64), targets)})
+    with pytest.raises(landscape.RunError, match="the data hold float64, the model float32: convert the data"):
+        plane(problem)
+
+
 # --- images whose layout matters (T24) ---
 
 
