@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from landscape.modules import copy_module
+from landscape.objective.compilation import compiled
 from landscape.objective.conversion import Conversion
 from landscape.objective.engine import Engine
 from landscape.objective.stopwatch import Stopwatch
@@ -40,13 +42,12 @@ def trains_otherwise(model: nn.Module) -> bool:
 
 
 def largest_activation(model: nn.Module, loss: PerExample, batch: Batch, size: int) -> int:
-    """How many numbers the largest output of a layer has for each of the `size` examples of a batch."""
+    """How many numbers the largest output of a layer has for each of the `size` examples of a batch; outputs may be nested."""
     largest = 1
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
         nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel() // size)
+        largest = max([largest, *(tensor.numel() // size for tensor in _tensors(output))])
 
     handles = [layer.register_forward_hook(note) for layer in model.modules()]
     try:
@@ -57,6 +58,21 @@ def largest_activation(model: nn.Module, loss: PerExample, batch: Batch, size: i
     return largest
 
 
+def _tensors(output: object) -> Iterator[Tensor]:
+    """The tensors in what a layer returns: in tuples, lists, mappings and data classes, one within another."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for part in output.values():
+            yield from _tensors(part)
+    elif isinstance(output, tuple | list):
+        for part in output:
+            yield from _tensors(part)
+    elif is_dataclass(output):
+        for field in fields(output):
+            yield from _tensors(getattr(output, field.name))
+
+
 def install_forward(model: nn.Module, engine: Engine, stopwatch: Stopwatch) -> None:
     """Give the private model the forward the engine asks for: watched, and compiled for whole batches.
 
@@ -64,15 +80,11 @@ def install_forward(model: nn.Module, engine: Engine, stopwatch: Stopwatch) -> N
     """
     plain = forward = model.forward
     if engine.mode == "compiled":
-        gpu = engine.device.type == "cuda"
-        fast = torch.compile(plain, dynamic=False, mode="reduce-overhead" if gpu else "default")
+        fast = compiled(model, engine.device)
 
         def forward(*positional: Any, **named: Any) -> Any:
-            if _batch_size(positional, named) != engine.batch_size:
-                return plain(*positional, **named)
-            if gpu:
-                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the outputs of the step before are used up
-            return fast(*positional, **named)
+            whole = _batch_size(positional, named) == engine.batch_size
+            return fast(*positional, **named) if whole else plain(*positional, **named)
 
     model.forward = stopwatch.watched("model", forward)
 

@@ -56,15 +56,20 @@ class PerExample:
         return str(units.get(metric, "")) if isinstance(units, Mapping) else ""
 
     def to(self, device: torch.device, dtype: torch.dtype, main: torch.dtype | None = None) -> PerExample:
-        """A private copy whose own tensors (class weights and the like) are on the device, and of the type computed in.
+        """A loss whose own tensors (class weights and the like) are on the device, and of the type computed in.
 
-        With `main` only tensors of that type become `dtype`, others keep theirs.
+        A criterion, or a module that is the loss, is copied. A function is called as it is: it may be a method of an object that holds a
+        data set, or the model. With `main` only tensors of that type become `dtype`, others keep theirs.
         """
+        moved = copy.copy(self)
         with users_code("copying the loss"):
-            moved = copy.deepcopy(self)
-        module = moved.criterion if moved.criterion is not None else moved.function
-        if isinstance(module, nn.Module):
-            module._apply(lambda t: t.to(device, dtype if t.is_floating_point() and main in (None, t.dtype) else t.dtype))  # type: ignore[no-untyped-call]
+            if self.criterion is not None:
+                module = moved.criterion = copy.deepcopy(self.criterion)
+            elif isinstance(self.function, nn.Module):
+                module = moved.function = copy.deepcopy(self.function)
+            else:
+                return moved
+        module._apply(lambda t: t.to(device, dtype if t.is_floating_point() and main in (None, t.dtype) else t.dtype))  # type: ignore[no-untyped-call]
         return moved
 
     def settled(self, batches: Iterable[Batch]) -> PerExample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from cases import integers, normal
 from torch import Tensor, nn
 
+from landscape import Problem
 from landscape.errors import InputError
 from landscape.problem import PerExample, Sums
 
@@ -203,3 +205,46 @@ def test_other_refusals() -> None:
             criterion(Given(), batch, N)
     with pytest.raises(InputError, match="returns a tuple, a criterion wants a tensor"):
         criterion(nn.LSTM(5, 5), (LOGITS.float(), LABELS), N)
+
+
+class Owner:
+    """An object with much in it, of which a method is the loss."""
+
+    def __init__(self) -> None:
+        self.copies = 0
+
+    def __deepcopy__(self, memo: object) -> Owner:
+        self.copies += 1
+        return self
+
+    def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
+        return model(batch)[:, 0]
+
+    def __call__(self, model: nn.Module, batch: Tensor, factor: float = 1.0) -> Tensor:
+        return factor * self.loss(model, batch)
+
+
+@pytest.mark.parametrize("kind", ["method", "object", "partial"])
+def test_what_is_no_module_is_called_as_it_is(kind: str) -> None:
+    owner = Owner()
+    loss = {"method": owner.loss, "object": owner, "partial": partial(owner, factor=1.0)}[kind]
+    problem = Problem(Given(), loss, {"train": normal(N, 3)})
+    moved = problem.loss.to(torch.device("cpu"), DOUBLE)
+    assert owner.copies == 0
+    assert moved is not problem.loss
+    assert total(moved(Given(), problem.data["train"], N)) == pytest.approx(float(problem.data["train"][:, 0].mean()), rel=1e-6)
+
+
+def test_a_module_that_is_the_loss_is_copied_to_where_it_computes() -> None:
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("weight", torch.tensor(3.0))
+
+        def forward(self, model: nn.Module, batch: Tensor) -> Tensor:
+            return self.weight * model(batch)[:, 0]
+
+    loss = Weighted()
+    moved = PerExample(loss).to(torch.device("cpu"), DOUBLE)
+    assert moved.function.weight.dtype == DOUBLE
+    assert loss.weight.dtype == torch.float32
