@@ -1,6 +1,7 @@
 """Measures what results/benchmarks holds, part by part, and draws its figure from the parts that are there.
 
     scripts/benchmark mlp                                           the perceptron on digits, fp32; needs no data; a minute
+    scripts/benchmark self-check                                    what the self-check takes of a sweep of 625 points
     scripts/benchmark resnet56-fp32 --data-dir DIR --checkpoint FILE   ResNet-56 on CIFAR-10
     scripts/benchmark resnet56-bf16 --data-dir DIR --checkpoint FILE
     scripts/benchmark tolerance-fp32 --data-dir DIR --checkpoint FILE   13 x 13 points, 10,000 images, tolerance 2 %
@@ -41,6 +42,7 @@ PERCEPTRON = "digits-mlp-3x64"
 N_POPULATION = 10_000
 TOLERANCE = 0.02
 N_SIDE = 13
+CHECKED = (("digits-mlp-3x64", None), ("digits-resnet26", 300))  # problems and examples at each point
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -183,6 +185,24 @@ def _scaling(options: argparse.Namespace) -> dict[str, Any]:
     return {"curves": [curve.tabulate() for curve in curves]}
 
 
+def _self_check(options: argparse.Namespace) -> dict[str, Any]:
+    """What the self-check takes of a sweep of 625 points in fp32, each the median of a few runs; wanted: 5 %, or a second."""
+    found = []
+    for name, examples in CHECKED:
+        runs = []
+        for _ in range(options.rounds or 3):
+            surface = landscape.surface(
+                problem(name), x=(-1, 1, 25), y=(-1, 1, 25), examples=examples, device=options.device, quiet=True
+            )
+            run = surface.runs[-1]
+            runs.append({"seconds": run["seconds"], "check_seconds": run["check_seconds"]})
+        share = float(np.median([run["check_seconds"] / run["seconds"] for run in runs]))
+        seconds = float(np.median([run["check_seconds"] for run in runs]))
+        print(f"{name}: the self-check takes {seconds:.2f} s, {share:.1%} of a sweep of 625 points", flush=True)
+        found.append({"problem": name, "examples": examples, "share": share, "check_seconds": seconds, "runs": runs})
+    return {"environment": environment_of(torch.device(options.device)), "sweeps": found}
+
+
 def _memory(options: argparse.Namespace) -> dict[str, Any]:
     runs = [benchmark.measure_memory(millions, offload) for millions in (1, 25, 120) for offload in (False, True)]
     for run in runs:
@@ -276,6 +296,7 @@ def _say(text: str) -> None:
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
     "mlp": _mlp,
+    "self-check": _self_check,
     "resnet56-fp32": _residual("fp32"),
     "resnet56-bf16": _residual("bf16"),
     "tolerance-fp32": _tolerance("fp32"),

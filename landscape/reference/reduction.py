@@ -53,7 +53,8 @@ def by_criterion(model: nn.Module, criterion: nn.Module, batch: Any, size: int) 
     if reduction == "none":
         criterion = copy.copy(criterion)
         criterion.reduction = "mean"  # type: ignore[assignment]  # a plain text in every criterion
-    value = float(criterion(outputs, targets).double())
+    losses = criterion(outputs, targets).double()
+    value = float(losses.sum() if reduction == "sum" else losses.mean())  # of criteria that do not reduce themselves, too
     if reduction in ("sum", "batchmean"):
         total = value if reduction == "sum" else value * size
     else:

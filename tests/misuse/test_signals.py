@@ -66,7 +66,7 @@ def test_interrupt_before_the_first_point_leaves_nothing(here, run, monkeypatch,
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "check_models", interrupt)
+    monkeypatch.setattr(loop.SelfCheck, "before", interrupt)
     before = everything(here)
     outcome = run("line small_problems:net a.pt --x -1:1:3 -o out.h5")
     assert outcome.code == 130
