@@ -180,9 +180,10 @@ def _checks(surface: Surface) -> list[str]:
     if "repeat_difference" in checks:
         lines.append(f"  the origin measured twice: losses {checks['repeat_difference']:.3g} apart")
     if "audit_points" in checks:
+        allowed = checks.get("audit_tolerance", checks.get("audit_max_error", math.nan))  # the latter in files of version 0.1.0
         lines.append(
             f"  audit: {checks['audit_points']} points in fp32 as well, {checks['audit_relative']:.2g} apart at most, relative "
-            f"({checks['audit_max_error']:g} allowed), {checks['audit_absolute']:.2g} absolute; {checks['fp32_points']} points near the origin are in fp32"
+            f"({allowed:g} allowed), {checks['audit_absolute']:.2g} absolute; {checks['fp32_points']} points near the origin are in fp32"
         )
     return [*lines, f"  not finite: {checks.get('nan_count', 0)} values"]
 

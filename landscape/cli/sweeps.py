@@ -22,7 +22,7 @@ __all__ = ["COMMANDS"]
 
 _SWEEP_OPTIONS = (
     "split", "examples", "device", "threads", "batch_size", "precision", "tolerance", "bn", "basin_level", "save_directions", "check",
-    "engine", "max_error", "memory", "offload",
+    "engine", "audit_tolerance", "memory", "offload",
     "overwrite", "time_limit", "part", "yes", "quiet",
 )  # fmt: skip
 _GEOMETRY = ("x", "seed", "normalize", "ignore", "only", "directions")
@@ -58,7 +58,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--batch-size", type=int, metavar="N", help="examples computed at once (default: 128, on a GPU 1024)")
     machine.add_argument("--precision", choices=PRECISIONS, help="arithmetic (default: fp32); tf32 and bf16 are audited")
     machine.add_argument(
-        "--max-error", type=float, default=0.01, metavar="E", help="relative error the audit of tf32 or bf16 allows (default: 0.01)"
+        "--audit-tolerance",
+        type=float,
+        default=0.01,
+        metavar="E",
+        help="relative error the audit of tf32 or bf16 allows (default: 0.01)",
     )
     machine.add_argument("--engine", choices=MODES, help="way of computing (default: the fastest, tried out where the run is long)")
     machine.add_argument(

@@ -30,13 +30,13 @@ class Audit:
     Args:
         plan: the grid, and the seed of the draw.
         objective: computes in both precisions.
-        max_error: the largest relative deviation of a loss allowed.
+        allowed: the largest relative deviation of a loss allowed.
     """
 
-    def __init__(self, plan: Plan, objective: Objective, max_error: float) -> None:
+    def __init__(self, plan: Plan, objective: Objective, allowed: float) -> None:
         self._plan = plan
         self._objective = objective
-        self._max_error = max_error
+        self._allowed = allowed
         self.points: list[Index] = []
         self._n_exact = 0
         if objective.engine.lossy:
@@ -63,12 +63,12 @@ class Audit:
                 continue
             relative, absolute = _apart(lossy.estimates[key].value, estimate.value)
             self._relative, self._absolute = max(self._relative, relative), max(self._absolute, absolute)
-            if relative > self._max_error:
+            if relative > self._allowed:
                 engine = self._objective.engine
                 better = "tf32 may do, fp32 will" if engine.precision == "bf16" and engine.device.type == "cuda" else "fp32 will do"
                 raise AuditError(
                     f"{key} in {engine.precision} is {lossy.estimates[key].value:.6g} where fp32 gives {estimate.value:.6g} "
-                    f"({relative:.2g} apart, relative; {self._max_error:g} allowed): --precision {better}, with --overwrite"
+                    f"({relative:.2g} apart, relative; {self._allowed:g} allowed): --precision {better}, with --overwrite"
                 )
 
     def described(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Audit:
             "audit_points": len(self._seen),
             "audit_relative": self._relative,
             "audit_absolute": self._absolute,
-            "audit_max_error": self._max_error,
+            "audit_tolerance": self._allowed,
             "fp32_within": self._objective.engine.exact_within,
             "fp32_points": self._n_exact,
         }

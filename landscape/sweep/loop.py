@@ -40,7 +40,7 @@ class Sweep:
         self._plan = bench.plan
         self._options = options
         self._bench = bench
-        self._audit = Audit(bench.plan, bench.objective, options.max_error)
+        self._audit = Audit(bench.plan, bench.objective, options.audit_tolerance)
         self._measuring = Measuring(bench.plan, bench.objective, self._audit)
         self._progress = progress
         self._record: Record | None = None
@@ -98,7 +98,7 @@ class Sweep:
         """The self-check before the first point; a failure ends the run, or is said and goes along."""
         bench, engine = self._bench, self._bench.objective.engine
         named = self._options.batch_size == engine.batch_size or (old is not None and "batch_size" in old.attributes)
-        check = SelfCheck(self._plan, bench.objective, bench.samples, bench.calibration, named, self._options.max_error)
+        check = SelfCheck(self._plan, bench.objective, bench.samples, bench.calibration, named, self._options.audit_tolerance)
         check.before()
         if complaint:
             check.fail(complaint)

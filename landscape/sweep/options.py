@@ -33,7 +33,7 @@ class Options:
         batch_size: examples computed at once; no value depends on it beyond rounding.
         precision: "fp32", "tf32", "bf16" or "fp64"; the model's own, fp32 or fp64, by default.
         engine: "eager", "compiled" or "batched"; by default the fastest is found by trying, where the run is long enough.
-        max_error: the largest relative deviation from fp32 that a run in tf32 or bf16 may show.
+        audit_tolerance: the largest relative deviation from fp32 that a run in tf32 or bf16 may show.
         memory: what the examples may occupy on the device, as bytes, "8G" or a share of what is free; more is streamed.
         offload: leave the directions in main memory (on the CPU, in a file) and bring them tensor by tensor at each point.
         tolerance: 0, or the relative standard error at which a point may stop looking at further examples.
@@ -59,7 +59,7 @@ class Options:
     batch_size: int | None = None
     precision: str | None = None
     engine: str | None = None
-    max_error: float = 0.01
+    audit_tolerance: float = 0.01
     memory: float | str = "80%"
     offload: bool = False
     tolerance: float = 0.0
@@ -95,9 +95,9 @@ class Options:
             raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
         if options.engine is not None and options.engine not in MODES:
             raise InputError(f'unknown engine "{options.engine}": {nearest(options.engine, MODES)}')
-        if not (math.isfinite(options.max_error) and options.max_error > 0):
+        if not (math.isfinite(options.audit_tolerance) and options.audit_tolerance > 0):
             raise InputError(
-                f"the largest error allowed is {options.max_error:g}; it is a relative deviation above 0, such as 0.01"
+                f"the audit's tolerance is {options.audit_tolerance:g}; it is a relative deviation above 0, such as 0.01"
             )
         bytes_of(options.memory, 0.0)
         Part.of(options.part)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 import landscape
 from landscape import Problem, Surface
+from landscape.description import describe
 from landscape.errors import InputError, RunError
 from landscape.objective import Calibration, Engine
 from landscape.sweep import tuning
@@ -145,7 +147,7 @@ class Moody(nn.Module):
         ({"engine": "compiled", "bn": "recalibrated"}, "use eager"),
         ({"memory": "lots"}, "500M or 8G"),
         ({"memory": "0%"}, "500M or 8G"),
-        ({"max_error": 0.0}, "above 0"),
+        ({"audit_tolerance": 0.0}, "above 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], says: str) -> None:
@@ -235,6 +237,11 @@ def test_a_lossy_run_is_audited_over_the_whole_grid(tmp_path: Path, capsys: pyte
     assert 0 < checks["audit_absolute"] <= gaps.max()
     assert 0 < checks["audit_relative"] <= (gaps / exact.values["train_loss"]).max() < 0.01
     assert "audit: 17 points in bf16 and in fp32 differ by" in capsys.readouterr().err
+    assert "(0.01 allowed)" in describe(landscape.read(tmp_path / "s.h5"))
+    with h5py.File(tmp_path / "s.h5", "r+") as file:  # as version 0.1.0 stored it
+        file["checks"].attrs["audit_max_error"] = 0.02
+        del file["checks"].attrs["audit_tolerance"]
+    assert "(0.02 allowed)" in describe(landscape.read(tmp_path / "s.h5"))
 
 
 def test_the_audit_finds_what_is_there() -> None:
@@ -259,11 +266,11 @@ def test_the_audit_finds_what_is_there() -> None:
 
 def test_a_run_further_off_than_allowed_ends_and_says_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"bf16 is .* where fp32 gives .*1e-07 allowed.*--precision fp32 will do, with --overwrite"):
-        plane(perceptron(), tmp_path / "s.h5", precision="bf16", max_error=1e-7)
+        plane(perceptron(), tmp_path / "s.h5", precision="bf16", audit_tolerance=1e-7)
     partial = landscape.read(tmp_path / "s.h5")
     assert 0 < partial.done["train_loss"].sum() < 18  # found among the first points
     with pytest.raises(RunError):  # going on does not forget it
-        plane(perceptron(), tmp_path / "s.h5", precision="bf16", max_error=1e-7)
+        plane(perceptron(), tmp_path / "s.h5", precision="bf16", audit_tolerance=1e-7)
     assert plane(perceptron(), tmp_path / "s.h5", precision="bf16").complete
 
 

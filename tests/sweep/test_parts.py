@@ -258,7 +258,7 @@ def test_an_infinite_value_agrees_with_itself_alone(tmp_path: Path, first: float
         ({"normalize": "layer"}, "normalize of direction x"),
         ({"ignore": "none"}, "ignore"),
         ({"examples": 11}, "data split train"),
-        ({"precision": "bf16", "max_error": 1.0}, "precision"),
+        ({"precision": "bf16", "audit_tolerance": 1.0}, "precision"),
         ({"x": (-1, 1, 4)}, "x axis"),
         ({"x": (-1, 2, 9)}, "x axis"),
     ],
@@ -299,7 +299,7 @@ def test_data_that_only_later_files_hold_have_to_agree_too(tmp_path: Path) -> No
 
 
 def test_every_part_is_audited_and_the_worst_is_kept(tmp_path: Path) -> None:
-    options = {"precision": "bf16", "max_error": 0.5, "engine": "eager"}
+    options = {"precision": "bf16", "audit_tolerance": 0.5, "engine": "eager"}
     whole = plane(perceptron(), tmp_path / "whole.h5", **options)
     files = parts(tmp_path, 3, **options)
     for file in files:
