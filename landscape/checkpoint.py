@@ -114,7 +114,7 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     expected = private.state_dict()
     model = type(private).__name__
     own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do
-    state = {name if name in expected else own.get(strip_prefix(name), name): value for name, value in state.items()}
+    state = _renamed(state, expected, own, place)
     for name, value in expected.items():
         if name.endswith(_EXTRA):
             if name in state and not _equal(state.pop(name), value):
@@ -132,6 +132,11 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
                 f"{place}: {name} has shape {tuple(state[name].shape)}, the model {model} wants {tuple(value.shape)}; "
                 "is it a checkpoint of another architecture?"
             )
+        if isinstance(value, Tensor) and not _casts(state[name], value.dtype):
+            kinds = " where the model has ".join(str(dtype).removeprefix("torch.") for dtype in (state[name].dtype, value.dtype))
+            raise InputError(
+                f"{place}: {name} holds {kinds}, and would be altered; save the weights as the model computes with them"
+            )
     left_over = next((name for name in state if name not in expected), None)
     if left_over is not None:
         raise InputError(f"{place}: holds {left_over}, which the model {model} lacks; is it a checkpoint of another architecture?")
@@ -140,6 +145,29 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     except RuntimeError as error:
         raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
     return read(private)
+
+
+def _renamed(state: dict[str, Any], expected: Mapping[str, Any], own: Mapping[str, str], place: str) -> dict[str, Any]:
+    """A checkpoint's entries by the model's names, wrappers' prefixes left out."""
+    found: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, value in state.items():
+        wanted = name if name in expected else own.get(strip_prefix(name), name)
+        if wanted in found:
+            raise InputError(f"{place}: holds both {origins[wanted]} and {name}, which are one in the model; save one of them")
+        found[wanted], origins[wanted] = value, name
+    return found
+
+
+def _casts(value: Any, dtype: torch.dtype) -> bool:
+    """Whether a value can be taken in a type: real for real and complex for complex numbers, others where nothing is lost."""
+    if not isinstance(value, Tensor):
+        return True
+    if value.is_complex() or dtype.is_complex:
+        return value.is_complex() and dtype.is_complex
+    if dtype.is_floating_point:
+        return value.is_floating_point()
+    return torch.equal(value.to(dtype).to(value.dtype), value)
 
 
 def _equal(first: Any, second: Any) -> bool:

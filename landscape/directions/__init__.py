@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape.directions.direction import Direction, between, cosine, from_arrays, orthogonalize
+from landscape.directions.direction import Direction, between, check_finite, cosine, from_arrays, orthogonalize
 from landscape.directions.host import off_device
 from landscape.directions.random import NORMALIZATIONS, cosine_spread, normals, random_direction
 from landscape.directions.roles import IGNORABLE, Role, moving, roles
@@ -13,6 +13,7 @@ __all__ = [
     "Direction",
     "Role",
     "between",
+    "check_finite",
     "cosine",
     "cosine_spread",
     "from_arrays",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from landscape.errors import InputError
 from landscape.weights import Weights, add, buffer_names, difference, digest, dot, is_movable, norm, to_double, unwrap
 
-__all__ = ["Direction", "between", "cosine", "from_arrays", "orthogonalize"]
+__all__ = ["Direction", "between", "check_finite", "cosine", "from_arrays", "orthogonalize"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +45,33 @@ class Direction:
         Raises:
             InputError: when it is zero altogether or not finite.
         """
+        label = str(self.attributes.get("label", ""))
+        check_finite({**self.parameters, **self.buffers}, label)
         length = self.norm
-        if length == 0 or not math.isfinite(length):
-            what = "zero in every parameter" if length == 0 else "not finite"
+        if length == 0:
             raise InputError(
-                f"the direction {self.attributes.get('label', '')!r} is {what}; are the checkpoints the same, or the weights all zero?"
+                f"the direction {label!r} is zero in every parameter; are the checkpoints the same, or the weights all zero?"
             )
+        if not math.isfinite(length):
+            raise InputError(f"the direction {label!r} is too long to be measured in double precision; are its numbers weights?")
         return self
+
+
+def check_finite(tensors: Mapping[str, Tensor], place: str) -> None:
+    """Refuse weights that hold NaN or infinity.
+
+    Args:
+        tensors: by name.
+        place: whose they are, for the message.
+
+    Raises:
+        InputError: naming the first tensor that does, and in how many of its values.
+    """
+    for name, tensor in tensors.items():
+        n = int((~torch.isfinite(tensor)).sum())
+        if n:
+            what = "1 value that is not finite" if n == 1 else f"{n} values that are not finite"
+            raise InputError(f"{place}: {name} holds {what}; if the training diverged, take an earlier checkpoint")
 
 
 def between(
@@ -64,7 +84,7 @@ def between(
     """The straight direction from one model's weights to another's, running statistics included (Goodfellow et al. 2015).
 
     Raises:
-        InputError: when the two do not differ.
+        InputError: when the two do not differ, or hold values that are not finite and not in both.
     """
     attributes = {
         "label": f"{labels[0]} to {labels[1]}",
@@ -73,9 +93,14 @@ def between(
         "from": labels[0],
         "to": labels[1],
     }
-    statistics = {
-        name: to_double(end[name]) - to_double(start[name]) for name in buffer_names(module)
-    }  # exact, where they are small
+    names, statistics = list(names), {}
+    for weights, label in zip((start, end), labels, strict=True):
+        check_finite({name: weights[name] for name in names}, label)
+    for name in buffer_names(module):
+        before, after = to_double(start[name]), to_double(end[name])  # exact, where they are small
+        statistics[name] = torch.where(before == after, 0.0, after - before)  # equal ones may be infinite, as masks are
+        for own, label in ((start[name], labels[0]), (end[name], labels[1])):
+            check_finite({name: torch.where(before == after, 0.0, to_double(own))}, label)
     return Direction(difference(end, start, names), statistics, attributes).checked()
 
 

@@ -16,6 +16,7 @@ from landscape.checkpoint import Checkpoint, names_of
 from landscape.directions import (
     Direction,
     between,
+    check_finite,
     cosine,
     cosine_spread,
     from_arrays,
@@ -253,6 +254,7 @@ def _spanning(
         ground, directions = _from_file(Path(geometry.directions), ground, list(axes))
         model_roles = roles(ground.problem.model, ground.problem.filters)
         names, normalize = list(directions[0].parameters), "none"
+        check_finite({name: ground.origin.weights[name] for name in names}, ground.origin.name)
     else:
         ground = ground.baked()
         model_roles = roles(ground.problem.model, ground.problem.filters)
@@ -260,6 +262,7 @@ def _spanning(
         ignored = ("bias", "norm") if geometry.ignored is None else geometry.ignored
         ground.check_only(geometry.only)
         names = moving(ground.origin.weights, model_roles, ignored, geometry.only)
+        check_finite({name: ground.origin.weights[name] for name in names}, ground.origin.name)
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
         start, pruned = ground.origin.weights, ground.pruned
         directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
