@@ -217,6 +217,12 @@ FAULTS = (
     Fault("T25: a link is followed out of the file", "store/image.py", "if has(group, name) and not (_is_within(group, name) and isinstance(group[name], h5py.Group)):", "if False:", "tests/store/test_rewrite.py::test_a_link_in_the_place_of_a_group_of_ours_leads_nowhere"),
     Fault("T25: a file of mode 600 is opened to all", "atomic.py", "temporary.chmod(stat.S_IMODE(before.st_mode) & 0o777)", "temporary.chmod(0o666 & ~_umask())", "tests/store/test_rewrite.py::test_the_mode_of_a_file_stays"),
     Fault("T25: a link to a file is replaced", "atomic.py", "    target = Path(os.path.realpath(path))\n", "    target = path\n", "tests/store/test_rewrite.py::test_a_link_to_a_file_stays_a_link"),
+    Fault("T26: a file that was replaced is recorded into", "store/recorder.py", "        self._check_place()\n        try:\n            for pending", "        try:\n            for pending", "tests/store/test_displaced.py::test_what_cannot_be_stored_is_stored_beside"),
+    Fault("T26: what was written over is taken for ours", "store/recorder.py", "        if not self._holds(surface):", "        if False:", "tests/store/test_displaced.py::test_a_copy_laid_over_it_is_noticed_in_the_end"),
+    Fault("T26: HDF5 has the last word in another's file", "store/recorder.py", "            os.dup2(nowhere, self._file.id.get_vfd_handle())\n", "", "tests/store/test_displaced.py::test_what_cannot_be_stored_is_stored_beside"),
+    Fault("T26: a file changed since it was read is written", "sweep/record.py", "            store.check_untouched(path)\n", "", "tests/store/test_displaced.py::test_a_file_that_others_touch_before_the_first_point_is_left_alone"),
+    Fault("T29: a run that lost its file ends well", "sweep/record.py", "            if self._displaced:", "            if False:", "tests/store/test_displaced.py::test_what_cannot_be_stored_is_stored_beside"),
+    Fault("T29: a disk full at the end is wrong usage", "store/recorder.py", "            raise RunError(\n", "            raise InputError(\n", "tests/store/test_displaced.py::test_a_disk_that_fills_up_before_the_last_rewrite_keeps_every_value"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

@@ -43,10 +43,10 @@ def _bench(options: argparse.Namespace) -> int:
         precision=options.precision, rounds=options.rounds, quiet=options.quiet,
     )  # fmt: skip
     result = {"command": options.words, **report.tabulate()}
+    print(as_json(result) if options.json else report.describe())  # first, for the disk may be full by now
     if options.out is not None:
         with replacing(options.out) as path:
             path.write_text(as_json(result, indent=1) + "\n", "utf-8")
-    print(as_json(result) if options.json else report.describe())
     return 0
 
 

@@ -20,13 +20,14 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_free", "let_go", "shared", "writing"]
+__all__ = ["check_free", "check_untouched", "let_go", "shared", "writing"]
 
 _LONGEST_NAME = 200  # bytes of a file's name that its lock file repeats; a folder takes 255
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _HOLDER = re.compile(r"process (\d+) on (\S+) since (\S+ \S+)")
 _held: set[int] = set()  # descriptors of the lock files of this process
+_looks: dict[Path, tuple[int, ...] | None] = {}  # how the files this process keeps looked when it began
 
 
 def _forget() -> None:
@@ -59,8 +60,10 @@ def writing(path: str | os.PathLike[str], note: Callable[[str], None] = lambda t
     owner = os.getpid()
     try:
         let_go(shared(path))  # a program that has the file itself open for writing
+        _looks[target] = _look(target)
         yield
     finally:
+        _looks.pop(target, None)
         if descriptor is not None and os.getpid() == owner:
             with suppress(OSError):
                 os.unlink(_lock_file(target))  # first: nobody else can hold this name's lock while we do
@@ -77,6 +80,26 @@ def check_free(path: str | os.PathLike[str]) -> None:
     if os.path.lexists(_lock_file(Path(os.path.realpath(path)))):
         with writing(path):
             pass
+
+
+def check_untouched(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that others changed, made or removed since this process keeps it, before it is written for the first time.
+
+    Raises:
+        InputError: when they did.
+    """
+    target = Path(os.path.realpath(path))
+    if target in _looks and _look(target) != _looks[target]:
+        raise InputError(f"{path}: was changed by another program since this run began; nothing was written, run it again")
+
+
+def _look(target: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced or written; None where there is none."""
+    try:
+        now = os.stat(target)
+    except OSError:
+        return None
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
 
 
 def shared(path: str | os.PathLike[str]) -> int | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
+import stat
+import tempfile
 import time
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from landscape.errors import InputError, RunError
 from landscape.store.lock import let_go, shared
@@ -16,13 +22,17 @@ from landscape.store.untrusted import clean
 from landscape.store.writing import Arrays, write
 from landscape.surface import Surface
 
-__all__ = ["Recorder"]
+__all__ = ["DisplacedError", "Recorder"]
 
 _FLUSH_SECONDS = 1.0  # at most so long apart, and as often as costs a fiftieth of the time
 _FLUSH_SHARE = 50
 _NUMBERS_A_WRITE = 4096  # numbers read and written at once in the time that one takes alone
 
 Pending = list[tuple[str, tuple[int, ...], float]]
+
+
+class DisplacedError(RunError):
+    """A file can no longer be recorded into: it is gone, another is in its place, or the disk takes nothing more."""
 
 
 class Recorder:
@@ -36,12 +46,14 @@ class Recorder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._ended = weakref.finalize(self, let_go, shared(self.path))  # what HDF5's own locks would do, but readers are welcome
+        self._place = Path(os.path.realpath(path))  # a link may lead elsewhere one day
+        self._ended = weakref.finalize(self, let_go, shared(self._place))  # what HDF5's own locks would do, but readers are welcome
         try:
-            self._file = h5py.File(self.path, "r+", locking=False)
+            self._file = h5py.File(self._place, "r+", locking=False)
+            self._file.flush()
+            self._seen = os.stat(self._place)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
-        self._inode = os.stat(self.path).st_ino
         self._values: Pending = []
         self._marks: Pending = []
         self._flushed = time.monotonic()
@@ -61,22 +73,30 @@ class Recorder:
         """Bring what was recorded to the disk: the values first, then the marks that they are there.
 
         Raises:
-            RunError: when the disk is full.
+            DisplacedError: when that cannot be; `moved` goes on elsewhere.
         """
         if not self._values and not self._marks:
             return
         began = time.monotonic()
+        self._check_place()
         try:
             for pending in (self._values, self._marks):
                 self._write(pending)
                 self._file.flush()
                 pending.clear()
         except OSError as error:
-            raise RunError(
-                f"{self.path}: cannot be written any more ({clean(str(error))[:160]}); free some space and run again"
-            ) from error
+            raise DisplacedError(f"{self.path}: cannot be written any more ({_reason(error)})") from error
         self._flushed = time.monotonic()
         self._interval = min(_FLUSH_SECONDS, _FLUSH_SHARE * (self._flushed - began))
+
+    def _check_place(self) -> None:
+        """Whether the file is still where it was; its size never changes while it is recorded into."""
+        try:
+            now = os.stat(self._place)
+        except OSError:
+            raise DisplacedError(f"{self.path}: was removed by another program while this run wrote it") from None
+        if not os.path.samestat(now, self._seen) or now.st_size != self._seen.st_size:
+            raise DisplacedError(f"{self.path}: was replaced by another program while this run wrote it")
 
     def _write(self, pending: Pending) -> None:
         """Write numbers into their datasets: one by one, or where that takes longer, with the whole dataset read and written once."""
@@ -95,14 +115,65 @@ class Recorder:
         """Replace the file by its final form, checks and numbers included, in one step.
 
         Raises:
-            RunError: when another process replaced the file meanwhile.
+            DisplacedError: when the file is gone, or the disk takes nothing more.
+            RunError: when the values are in it, but there is no room for its final form.
         """
+        self.flush()
+        self._check_place()
+        if not self._holds(surface):
+            raise DisplacedError(f"{self.path}: was written over by another program while this run wrote it")
         self.close()
-        if not self.path.exists() or os.stat(self.path).st_ino != self._inode:
+        try:
+            write(surface, self._place, directions, keep=self._place)
+        except InputError as error:
+            reason = _reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error).partition(": ")[2]
             raise RunError(
-                f"{self.path}: was replaced or removed by another process while this one computed; nothing more was written"
-            )
-        write(surface, self.path, directions, keep=self.path)
+                f"{self.path}: every value is in it, but its last checks and numbers could not be written ({reason}); "
+                "run the same command again when they can"
+            ) from error
+
+    def _holds(self, surface: Surface) -> bool:
+        """Whether the bytes on the disk are the values that were recorded, whoever wrote them last."""
+        with open(self._place, "rb") as raw:
+            for key, values in surface.values.items():
+                offset = self._file[f"values/{key}"].id.get_offset()
+                if offset is None:
+                    continue
+                raw.seek(offset)
+                found = np.frombuffer(raw.read(values.nbytes), dtype=np.float64)
+                if not np.array_equal(found, values.ravel(), equal_nan=True):
+                    return False
+        return True
+
+    def moved(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> Recorder:
+        """A recorder into a new file with all that was measured, beside the one that is lost to us.
+
+        Raises:
+            OSError: when there is room nowhere.
+        """
+        self._abandon()
+        places = (self._place.parent, Path.cwd(), Path(tempfile.gettempdir()))
+        for n, folder in enumerate(places):
+            try:
+                place = _new_file(folder, self._place, stat.S_IMODE(self._seen.st_mode))
+                try:
+                    return Recorder(write(surface, place, directions))
+                except BaseException:
+                    place.unlink()
+                    raise
+            except (InputError, OSError) as error:
+                if n == len(places) - 1:
+                    raise OSError(str(error)) from error
+        raise OSError("no place to write to")
+
+    def _abandon(self) -> None:
+        """Close without another byte: HDF5 writes once more as it closes a file, and what lies there now may be somebody's."""
+        with suppress(OSError, RuntimeError, ValueError):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, self._file.id.get_vfd_handle())
+            os.close(nowhere)
+            self._file.close()
+        self._ended()
 
     def close(self) -> None:
         """Flush and close; calling it twice is harmless."""
@@ -110,3 +181,19 @@ class Recorder:
             self.flush()
             self._file.close()
         self._ended()
+
+
+def _new_file(folder: Path, like: Path, mode: int) -> Path:
+    """An empty file in a folder under a name that nobody has."""
+    for n in itertools.count(1):
+        path = folder / f"{like.stem[:60]}.rescued-{n}{like.suffix[:10]}"
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            return path
+    raise OSError("no name is free")
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        return "the disk is full"
+    return clean(error.strerror or str(error))[:160]

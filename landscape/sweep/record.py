@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from landscape.measures import measure
 from landscape.objective import Measurement
 from landscape.surface import Surface
 from landscape.sweep.checks import nan_counts
+
+if TYPE_CHECKING:
+    from landscape.store import Recorder
 
 __all__ = ["Record"]
 
@@ -46,10 +49,12 @@ class Record:
         self._directions = directions
         self._n_points = 0
         self._started = time.perf_counter()
-        self._file = None
+        self._file: Recorder | None = None
+        self._displaced = ""  # why the file that was asked for is no longer written
         if path is not None:
             from landscape import store  # here, so that surfaces in memory need no h5py
 
+            store.check_untouched(path)
             store.write(surface, path, directions, keep=path if resumed else None)
             self._file = store.Recorder(path)
 
@@ -62,7 +67,7 @@ class Record:
                     self._arrays[name][index] = number
                 self._n_points += any(name.startswith("done/") for name, _ in numbers)
             if self._file is not None:
-                self._file.record(entries)
+                self._store(lambda file: file.record(entries))
 
     def _numbers(self, index: tuple[int, ...], measurement: Measurement) -> list[tuple[str, float]]:
         known = any(mask[index] for mask in self.surface.done.values())  # by an earlier run, whose seconds stay
@@ -86,7 +91,7 @@ class Record:
         """Bring what was taken in to the disk now."""
         with self._lock:
             if self._file is not None:
-                self._file.flush()
+                self._store(lambda file: file.flush())
 
     def finish(self, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
@@ -107,11 +112,28 @@ class Record:
         surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))
         self.surface = replace(surface, numbers=measure(surface))
         if self._file is not None:
-            try:
-                self._file.finish(self.surface, self._directions)
-            except OSError as error:
-                raise RunError(f"{self._file.path}: could not be written at the end: {error}") from error
+            self._store(lambda file: file.finish(self.surface, self._directions))
+            self._file.close()
+            if self._displaced:
+                raise RunError(f"{self._displaced}; all that was measured is in {self._file.path}")
         return self.surface
+
+    def _store(self, deed: Callable[[Recorder], None]) -> None:
+        """Do something to the file; where it is lost to us, go on in one beside it, which holds all that was measured."""
+        from landscape import store
+
+        if self._file is None:
+            return
+        try:
+            deed(self._file)
+        except store.DisplacedError as error:
+            try:
+                self._file = self._file.moved(self.surface, self._directions)
+            except OSError as other:
+                raise RunError(
+                    f"{error}, nor any file beside it ({other}); run the same command again when there is room"
+                ) from other
+            self._displaced = self._displaced or str(error)
 
 
 def _arrays(surface: Surface) -> dict[str, np.ndarray]:

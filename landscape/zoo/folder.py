@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from landscape.atomic import made_folder, replacing
-from landscape.errors import InputError
+from landscape.errors import InputError, RunError
 
 __all__ = ["Folder"]
 
@@ -94,9 +94,15 @@ class Folder:
 
         Raises:
             InputError: when it cannot be written.
+            RunError: when it cannot be written although checkpoints were: the training is under way, and can be gone on with.
         """
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+        except InputError as error:
+            if self._checkpoints():
+                raise RunError(f"{error}; {self._checkpoints()[-1].name} is there, run the same command again to go on") from error
+            raise
 
     def _checkpoints(self) -> list[Path]:
         """Those of epochs, in order."""

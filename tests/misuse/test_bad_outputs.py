@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -227,3 +228,21 @@ def test_training_on_a_full_disk(here, run, disk, words, one_line):
     for path in sorted(disk.rglob("run*/*")):
         path.unlink()
     (disk / "run").rmdir()
+
+
+def test_training_whose_disk_fills_up_is_a_run_that_failed(run, monkeypatch, one_line):
+    """Exit 1, and what is there is gone on with."""
+    write = Path.write_bytes
+
+    def full(path, content):
+        if path.name.startswith(".epoch_002"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    words = "train digits-mlp-1x4 --epochs 3 --out run --quiet"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        outcome = run(words)
+    assert outcome.code == 1
+    one_line(outcome.err, "epoch_002.pt", "full", "epoch_001.pt is there", "again to go on")
+    assert run(words).code == 0

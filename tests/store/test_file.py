@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from landscape import store
-from landscape.errors import InputError, RunError
+from landscape.errors import InputError
 from landscape.surface import Axis, Metric, Number, Point, Surface
 
 pytestmark = pytest.mark.filterwarnings("error:.*:UserWarning")
@@ -256,7 +256,7 @@ def test_a_file_replaced_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     path = store.write(blank(2), tmp_path / "s.h5")
     recorder = store.Recorder(path)
     store.write(plane(), path)
-    with pytest.raises(RunError, match="replaced or removed"):
+    with pytest.raises(store.DisplacedError, match="was replaced by another program"):
         recorder.finish(blank(2), None)
     assert store.read(path).shape == (3, 2)
 
