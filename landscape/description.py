@@ -44,8 +44,8 @@ def describe(surface: Surface) -> str:
         for name in ("ignore", "only", "filters", "precision")
         if surface.attributes.get(name)
     ]
-    if surface.attributes.get("effective"):
-        lines.append(f"  effective   what moves is the weight a layer computes with: {surface.attributes['effective']}")
+    if surface.attributes.get("effective_weights"):
+        lines.append(f"  effective   what moves is the weight a layer computes with: {surface.attributes['effective_weights']}")
     if surface.attributes.get("leaves_constraint"):
         lines.append(f"  constraint  holds at the origin alone for {surface.attributes['leaves_constraint']}")
     if surface.attributes.get("filters_by_default"):

@@ -32,13 +32,17 @@ _WORDS = {"_WeightNorm": WEIGHT_NORM, "_SpectralNorm": "spectral norm", "_Orthog
 _LISTS = "parametrizations"  # where torch.nn.utils.parametrize keeps what a layer's tensors are computed from
 
 
-def copy_module(module: nn.Module) -> nn.Module:
+def copy_module(module: nn.Module, what: str = "model") -> nn.Module:
     """A deep copy of the user's own module that shares nothing with it.
 
     Tensors that a graph computed, which copy.deepcopy refuses, are copied without their graph: the hooks of `weight_norm`,
     `spectral_norm` and `prune` keep such ones, and so do models that remember an activation. A layer with parametrizations has a
     class of its own, which copy.deepcopy shares, so that removing them from a copy would break the model it was made from: the copy
     gets another.
+
+    Args:
+        module: a model, a layer or a loss.
+        what: it is, for the message.
 
     Raises:
         InputError: when it cannot be copied.
@@ -49,11 +53,11 @@ def copy_module(module: nn.Module) -> nn.Module:
     for layer in inner.modules():
         for tensor in _computed(vars(layer), seen):
             memo[id(tensor)] = tensor.detach().clone()
-    with users_code("copying the model"):
+    with users_code(f"copying the {what}"):
         try:
             private = copy.deepcopy(inner, memo)
         except Exception as error:
-            raise InputError(f"the model cannot be copied ({in_a_line(error)}); let copy.deepcopy(model) work") from error
+            raise InputError(f"the {what} cannot be copied ({in_a_line(error)}); let copy.deepcopy({what}) work") from error
     for layer in private.modules():
         if is_parametrized(layer):
             kind = type(layer)

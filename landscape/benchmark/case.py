@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -11,11 +10,12 @@ from torch import nn
 from landscape.checkpoint import Checkpoint, weights_of
 from landscape.directions import moving, random_direction, roles
 from landscape.errors import InputError
+from landscape.modules import copy_module
 from landscape.objective import Sample, choose
 from landscape.problem import Problem
 from landscape.reference import Reference
 from landscape.subspace import Subspace
-from landscape.weights import Weights, parameter_names, unwrap
+from landscape.weights import Weights, parameter_names
 
 __all__ = ["LINE", "Case", "load", "pose"]
 
@@ -52,7 +52,7 @@ class Case:
 
     def model(self, index: float | None = None) -> nn.Module:
         """A private copy of the model in eval mode on the device, in single precision, at the origin or at point `index`."""
-        private = copy.deepcopy(unwrap(self.problem.model)).float().eval().requires_grad_(False).to(self.device)
+        private = copy_module(self.problem.model).float().eval().requires_grad_(False).to(self.device)
         load(private, self.subspace.origin if index is None else self.weights(index))
         return private
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TypeGuard
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError
+from landscape.modules import copy_module
 from landscape.problem.data import Batch
 from landscape.weights import unwrap
 
@@ -38,7 +38,7 @@ def statistics_layers(model: nn.Module) -> list[str]:
 
 def recalibrated_layers(model: nn.Module) -> list[str]:
     """The names of the layers whose running statistics a recalibration estimates; the model is left as it is."""
-    return [name for name, layer in unwrap(model).named_modules() if _keeps_statistics(layer) and _trains(copy.deepcopy(layer))]
+    return [name for name, layer in unwrap(model).named_modules() if _keeps_statistics(layer) and _trains(copy_module(layer))]
 
 
 def _running_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:

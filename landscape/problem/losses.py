@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, users_code
+from landscape.modules import copy_module
 from landscape.problem.data import Batch, map_tensors
 
 __all__ = ["Loss", "PerExample", "Sums", "apply"]
@@ -37,8 +38,7 @@ class PerExample:
         self._all_count = False  # whether every class target counts: known once the examples are
         self.criterion: nn.Module | None = None
         if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-            with users_code("copying the loss"):
-                self.criterion = copy.deepcopy(loss)
+            self.criterion = copy_module(loss, "loss")
             self.reduction = str(loss.reduction)
             setattr(self.criterion, "reduction", "none")  # noqa: B010  # nn.Module's stubs know only tensors and modules
         elif callable(loss):
@@ -62,13 +62,12 @@ class PerExample:
         data set, or the model. With `main` only tensors of that type become `dtype`, others keep theirs.
         """
         moved = copy.copy(self)
-        with users_code("copying the loss"):
-            if self.criterion is not None:
-                module = moved.criterion = copy.deepcopy(self.criterion)
-            elif isinstance(self.function, nn.Module):
-                module = moved.function = copy.deepcopy(self.function)
-            else:
-                return moved
+        if self.criterion is not None:
+            module = moved.criterion = copy_module(self.criterion, "loss")
+        elif isinstance(self.function, nn.Module):
+            module = moved.function = copy_module(self.function, "loss")
+        else:
+            return moved
         module._apply(lambda t: t.to(device, dtype if t.is_floating_point() and main in (None, t.dtype) else t.dtype))  # type: ignore[no-untyped-call]
         return moved
 

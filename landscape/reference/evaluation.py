@@ -7,7 +7,6 @@ No code that reduces losses, casts, batches, recalibrates or places weights for 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,7 +166,7 @@ class Reference:
         laid_in(model, weights)
         loss = self._problem.given_loss
         if isinstance(loss, nn.Module):
-            loss = converted(copy.deepcopy(loss), types).to(self._device)
+            loss = converted(copy_module(loss, "loss"), types).to(self._device)
         return model.requires_grad_(False), loss
 
     def _batch(self, examples: Batch, start: int, stop: int, types: Mapping[torch.dtype, torch.dtype]) -> Batch:

@@ -69,7 +69,7 @@ class Ground:
         weights = read(model)
         held = pruned_entries(self.problem.model, weights, self.origin.stored)
         constrained = [name for name, ways in parts.items() if not {WEIGHT_NORM, PRUNING}.issuperset(ways)]
-        attributes = {"effective": _listed([f"{name} ({', '.join(dict.fromkeys(ways))})" for name, ways in parts.items()])}
+        attributes = {"effective_weights": _listed([f"{name} ({', '.join(dict.fromkeys(ways))})" for name, ways in parts.items()])}
         if constrained:
             attributes["leaves_constraint"] = _listed(constrained)
         origin = Model(self.origin.name, weights, self.origin.stored)

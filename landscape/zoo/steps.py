@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError, nearest
+from landscape.modules import copy_module
 from landscape.problem import PerExample
 from landscape.problem.data import map_tensors
 from landscape.problem.losses import Loss
-from landscape.weights import unwrap
 
 __all__ = ["AlongGradient", "UnitChange", "along_gradient", "unit_change", "unit_inputs"]
 
@@ -83,7 +82,7 @@ def along_gradient(
     sizes = np.asarray(step_sizes, dtype=np.float64)
     if sizes.ndim != 1 or not len(sizes) or not (np.isfinite(sizes) & (sizes > 0)).all():
         raise InputError(f"the step sizes {step_sizes} are not a list of numbers above 0")
-    private = _copied(model).train()
+    private = copy_module(model).train()
     names = [name for name, parameter in private.named_parameters() if parameter.requires_grad]
     if not names:
         raise InputError(f"the model {type(model).__name__} has no parameter with requires_grad=True; there is no step to take")
@@ -133,7 +132,7 @@ def unit_inputs(model: nn.Module, loss: Loss | PerExample, batch: Any, layer: st
     Raises:
         InputError: for an unknown layer, or one whose output is not one tensor with an axis of units.
     """
-    private = _copied(model).eval()
+    private = copy_module(model).eval()
     layers = dict(private.named_modules())
     if layer not in layers or not layer:
         raise InputError(f'the model {type(model).__name__} has no layer "{layer}": {nearest(layer, filter(None, layers))}')
@@ -173,13 +172,6 @@ def unit_change(before: np.ndarray, after: np.ndarray) -> UnitChange:
     moved = np.abs(after.mean(axis=1) - before.mean(axis=1))
     apart = np.abs(np.sort(after, axis=1) - np.sort(before, axis=1)).mean(axis=1)
     return UnitChange(moved / spread, apart / spread)
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(unwrap(model))
-    except Exception as error:
-        raise InputError(f"the model cannot be copied ({type(error).__name__}: {error}); let copy.deepcopy(model) work") from error
 
 
 def _per_example(loss: Loss | PerExample) -> PerExample:

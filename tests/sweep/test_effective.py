@@ -190,17 +190,17 @@ def test_the_plan_holds_both_models() -> None:
     assert plan.subspace.origin.keys() == weights.read(twin).keys()
     assert plan.models[0].stored.keys() == weights.read(model).keys()
     assert plan.attributes["weights_sha256"] == weights.digest(weights.read(model))
-    assert plan.attributes["effective"] == "0.weight (weight norm), 2.weight (weight norm)"
+    assert plan.attributes["effective_weights"] == "0.weight (weight norm), 2.weight (weight norm)"
     assert "leaves_constraint" not in plan.attributes
     simple = plan_line(problem(twin), None, None, None, None, Geometry())
     assert (simple.effective, simple.problem is simple.original) == (False, True)
-    assert "effective" not in simple.attributes
+    assert "effective_weights" not in simple.attributes
 
 
 def test_what_leaves_its_constraint_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     model = nn.Sequential(parametrizations.orthogonal(nn.Linear(4, 3)), parametrizations.weight_norm(nn.Linear(3, 3)))
     surface = landscape.line(problem(model), x=(0, 1, 2), quiet=True)
-    assert surface.attributes["effective"] == "0.weight (orthogonal), 1.weight (weight norm)"
+    assert surface.attributes["effective_weights"] == "0.weight (orthogonal), 1.weight (weight norm)"
     assert surface.attributes["leaves_constraint"] == "0.weight"
     surface.show()
     text = capsys.readouterr().out
@@ -253,7 +253,7 @@ def test_checkpoints_directions_and_resuming(tmp_path: Path) -> None:
     assert first.values["train_loss"] == pytest.approx(expected.values["train_loss"], rel=1e-5)
     again = landscape.line(problem(model), tmp_path / "other.pt", directions=tmp_path / "a.h5", **options)
     assert np.array_equal(again.values["train_loss"], first.values["train_loss"])
-    assert again.attributes["effective"] == first.attributes["effective"]
+    assert again.attributes["effective_weights"] == first.attributes["effective_weights"]
     assert landscape.line(problem(model), tmp_path / "other.pt", to=tmp_path / "a.h5", **options).runs[-1]["points"] == 0
     with pytest.raises(InputError, match=r"another model \(weights\)"):
         landscape.line(problem(model), to=tmp_path / "a.h5", **options)
@@ -265,14 +265,14 @@ def test_lines_between_checkpoints_move_what_is_stored(tmp_path: Path) -> None:
     for name in end:
         end[name] += normal(*end[name].shape, seed=3)
     found = landscape.line(problem(model), None, end, x=(0, 1, 3), to=tmp_path / "a.h5", save_directions=True, quiet=True)
-    assert "effective" not in found.attributes
+    assert "effective_weights" not in found.attributes
     for a, value in zip((0, 0.5, 1), found.values["train_loss"], strict=True):
         twin = parametrized(model)
         twin.load_state_dict({name: (1 - a) * tensor + a * end[name] for name, tensor in model.state_dict().items()})
         expected = cross_entropy(twin(normal(N_EXAMPLES, 4)), integers(3, N_EXAMPLES))
         assert value == pytest.approx(expected.item(), rel=2e-6)
     again = landscape.line(problem(model), directions=tmp_path / "a.h5", x=(0, 1, 3), quiet=True)
-    assert "effective" not in again.attributes
+    assert "effective_weights" not in again.attributes
     assert np.array_equal(again.values["train_loss"], found.values["train_loss"])
 
 
@@ -280,3 +280,41 @@ def parametrized(model: nn.Module) -> nn.Module:
     twin = nn.Sequential(*(parametrizations.weight_norm(m) if isinstance(m, nn.Linear) else m for m in plain()))
     assert roles(twin).keys() == roles(model).keys()
     return twin
+
+
+# --- what is copied besides the model ---
+
+
+class Distilled(nn.Module):
+    """A loss that holds a teacher, whose weight is computed; its own reduction, as a criterion's, or none."""
+
+    def __init__(self, reduction: str | None) -> None:
+        super().__init__()
+        self.teacher = seeded(lambda: old_weight_norm(nn.Linear(4, 3)))
+        if reduction is not None:
+            self.reduction = reduction
+
+    def forward(self, first: Any, second: Any) -> Tensor:
+        if isinstance(first, nn.Module):  # as a loss function: model, batch
+            first, second = first(second[0]), second[0]
+        return (first - self.teacher(second)).square().mean(dim=1)
+
+
+@pytest.mark.parametrize("reduction", ["mean", None])
+def test_losses_that_hold_computed_weights_are_copied(reduction: str | None) -> None:
+    inputs, loss = normal(N_EXAMPLES, 4), Distilled(reduction)
+    model = seeded(lambda: nn.Linear(4, 3))
+    found = landscape.line(Problem(model, loss, {"train": (inputs, inputs)}), x=(0, 1, 2), quiet=True)
+    expected = (model(inputs) - loss.teacher(inputs)).square().mean()
+    assert found.values["train_loss"][0] == pytest.approx(expected.item(), rel=2e-6)
+
+
+@pytest.mark.parametrize("bn", ["frozen", "recalibrated"])
+def test_pruned_norms_are_copied(bn: str) -> None:
+    model = seeded(lambda: nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)))
+    pruned(model[1])
+    found = landscape.line(problem(model), x=(0, 1, 2), bn=bn, quiet=True)
+    assert found.checks["passed"] == 1
+    assert found.attributes["effective_weights"] == "1.weight (pruning)"
+    end = {name: tensor + 0.1 for name, tensor in model.state_dict().items()}
+    assert landscape.line(problem(model), None, end, x=(0, 1, 2), bn=bn, quiet=True).checks["passed"] == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from landscape.checkpoint import Checkpoint, weights_of
 from landscape.directions import moving, random_direction, roles
 from landscape.errors import InputError
+from landscape.modules import copy_module
 from landscape.problem import Problem
 from landscape.surface import Surface
 from landscape.weights import Weights, add, read
@@ -27,7 +27,7 @@ def output_gap(teacher: nn.Module, student: nn.Module, inputs: Tensor, dtype: to
     >>> output_gap(nn.Linear(2, 1), nn.Linear(2, 1), torch.zeros(0, 2))
     0.0
     """
-    first, second = (copy.deepcopy(model).to(dtype).eval()(inputs.to(dtype)) for model in (teacher, student))
+    first, second = (copy_module(model).to(dtype).eval()(inputs.to(dtype)) for model in (teacher, student))
     return float((first - second).abs().max()) if first.numel() else 0.0
 
 
