@@ -132,7 +132,8 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
                 f"{place}: {name} has shape {tuple(state[name].shape)}, the model {model} wants {tuple(value.shape)}; "
                 "is it a checkpoint of another architecture?"
             )
-        if isinstance(value, Tensor) and not _casts(state[name], value.dtype):
+        counts = name.endswith("num_batches_tracked")  # which never counts; averaged checkpoints have fractions there
+        if isinstance(value, Tensor) and not counts and not _casts(state[name], value.dtype):
             kinds = " where the model has ".join(str(dtype).removeprefix("torch.") for dtype in (state[name].dtype, value.dtype))
             raise InputError(
                 f"{place}: {name} holds {kinds}, and would be altered; save the weights as the model computes with them"

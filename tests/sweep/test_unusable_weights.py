@@ -95,6 +95,13 @@ def test_whole_numbers_and_truth_values_are_cast_where_nothing_is_lost() -> None
             weights_of({**state, name: wrong}, model)
 
 
+def test_averaged_checkpoints_have_fractions_where_batches_are_counted() -> None:
+    states = [seeded(Images, seed).state_dict() for seed in (0, 1)]
+    states[1]["bn.num_batches_tracked"] += 1
+    mean = {name: (states[0][name] + states[1][name]) / 2 for name in states[0]}
+    assert weights_of(mean, seeded(Images))["conv.weight"].equal(mean["conv.weight"])
+
+
 def test_whole_numbers_and_truth_values_never_move() -> None:
     model, end = seeded(Table), seeded(Table, 1)
     given = problem(model)
