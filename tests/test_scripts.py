@@ -195,18 +195,23 @@ def test_paths_are_those_of_the_caller(machine: Machine, tmp_path: Path) -> None
     assert machine.calls[-1][0] == str(machine.clone), "pytest finds its configuration from the clone"
 
 
+SHARED_OUT = ["-n", "auto", "--maxprocesses", "8", "--dist", "loadfile"]
+
+
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        ([], []),
+        ([], [*SHARED_OUT]),
         (["-k", "a or b", "-x"], ["-k", "a or b", "-x"]),
-        (["--all"], ["-m", ""]),
+        (["--all"], ["-m", "", *SHARED_OUT]),
+        (["--faults", "seed"], ["tests/plant_faults.py", "seed"]),
+        (["--faults", "--change"], ["tests/plant_faults.py", "--change"]),
         (["-x", "--all", "tests/test_grid.py"], ["-m", "", "-x", "tests/test_grid.py"]),
     ],
 )
 def test_all_adds_the_slow_tests(machine: Machine, given: list[str], passed: list[str]) -> None:
     machine.run("test", *given)
-    assert machine.calls[-1][1:] == ["python", "-m", "pytest", *passed]
+    assert machine.calls[-1][1:] == ["python", *([] if "--faults" in given else ["-m", "pytest"]), *passed]
 
 
 def test_the_exit_code_is_the_programs(machine: Machine) -> None:
