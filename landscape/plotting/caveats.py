@@ -57,7 +57,7 @@ def describe_policies(surfaces: Sequence[Surface], names: Sequence[str]) -> str:
         bn, layers = surface.attributes.get("bn"), surface.attributes.get("bn_layers")
         if bn and layers != 0 and name not in policies.setdefault(str(bn), []):
             policies[str(bn)].append(name)
-    told = "; ".join(f"{bn} in {', '.join(holders)}" for bn, holders in policies.items())
+    told = "; ".join(bn if holders == [bn] else f"{bn} in {', '.join(holders)}" for bn, holders in policies.items())
     return f"running statistics differ, compare with care: {told}" if len(policies) > 1 else ""
 
 
