@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+from landscape.output import Guarded
+
 __all__ = ["Progress", "duration"]
 
 
@@ -13,6 +15,7 @@ class Progress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._stream = Guarded(sys.stderr)  # a run is worth more than what it says of itself
         self._bar: object | None = None
         self._done = 0
 
@@ -22,17 +25,17 @@ class Progress:
             return
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(text, file=self._stream)
 
     def start(self, total: int, done: int = 0, unit: str = "points", text: str = "") -> None:
         """Begin a bar of `total` steps, `done` of them behind us."""
         from tqdm import tqdm
 
         self.close()
-        seconds = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+        seconds = 0.1 if self._stream.isatty() else 10.0  # a log file wants few lines
         self._bar = tqdm(
             total=total, initial=done, unit=unit, unit_scale=False, desc=text or None, disable=self._quiet, mininterval=seconds,
-            file=sys.stderr, dynamic_ncols=True, smoothing=0.05, delay=0.5,
+            file=self._stream, dynamic_ncols=True, smoothing=0.05, delay=0.5,
         )  # fmt: skip
 
     def advance(self, steps: int = 1, text: str | None = None) -> None:

@@ -25,7 +25,7 @@ PACKAGE = ROOT / "landscape"
 
 # room -> (the rooms it may import, the libraries it may import). A room is a module or package right under landscape/;
 # "landscape" is the shop window, __init__.py, which nobody inside imports from. errors is open to all.
-BASE = {"atomic", "ending", "errors", "progress"}
+BASE = {"atomic", "ending", "errors", "output", "progress"}
 CORE = BASE | {
     "checkpoint",
     "comparison",
@@ -44,7 +44,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "atomic": ({"errors"}, set()),
     "ending": (set(), set()),
-    "progress": ({"errors"}, {"tqdm"}),
+    "output": (set(), set()),
+    "progress": ({"output"}, {"tqdm"}),
     "weights": ({"errors"}, {"numpy", "torch"}),
     "modules": ({"errors", "weights"}, {"torch"}),
     "grid": ({"errors"}, {"numpy"}),
@@ -59,7 +60,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "objective": ({"errors", "modules", "weights", "grid", "subspace", "problem"}, {"numpy", "torch"}),
     "reference": ({"errors", "modules", "problem"}, {"torch"}),
     "verdict": ({"surface"}, set()),
-    "executors": ({"errors", "grid"}, {"mpi4py", "numpy", "torch"}),
+    "executors": ({"errors", "grid", "output"}, {"mpi4py", "numpy", "torch"}),
     "store": ({"atomic", "errors", "grid", "surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "sweep": (ENGINE, {"numpy", "torch"}),
     "plotting": ({"atomic", "errors", "grid", "measures", "surface", "verdict"}, {"matplotlib", "mpl_toolkits", "numpy"}),

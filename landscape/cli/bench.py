@@ -57,5 +57,6 @@ COMMANDS = (
         "landscape bench digits-mlp-3x64 --precision fp32,bf16 -o bench.json",
         _fill_bench,
         _bench,
+        prints=True,
     ),
 )

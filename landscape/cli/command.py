@@ -35,13 +35,23 @@ PROBLEM_HELP = 'a name of the zoo (see "landscape problems"), or package.module:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the command line: its name, what it is for, an example, its options, and what it does."""
+    """One command of the command line.
+
+    Attributes:
+        name: as it is typed.
+        summary: what it is for.
+        example: of its use.
+        fill: adds its options to a parser.
+        execute: runs it, and gives the exit code.
+        prints: whether its result is what it prints, rather than a file.
+    """
 
     name: str
     summary: str
     example: str
     fill: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[argparse.Namespace], int]
+    prints: bool = False
 
 
 def add_problem(parser: argparse.ArgumentParser) -> None:

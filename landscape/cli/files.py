@@ -117,6 +117,7 @@ COMMANDS = (
         "landscape show net.h5",
         _fill_show,
         _show,
+        prints=True,
     ),
     Command(
         "diff",
@@ -124,6 +125,7 @@ COMMANDS = (
         "landscape diff net.h5 again.h5 --tolerance 1e-6",
         _fill_diff,
         _diff,
+        prints=True,
     ),
     Command(
         "export",

@@ -3,87 +3,91 @@
 from __future__ import annotations
 
 import errno
-import io
-import os
 import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from landscape.ending import ended_gently
-from landscape.errors import LandscapeError
+from landscape.errors import LandscapeError, in_a_line
+from landscape.executors import launched_rank, without_traces
+from landscape.output import Guarded, complain, guarded_streams
 
 __all__ = ["main"]
+
+_SHORT_OF_MEMORY = ("failed to map segment", "Cannot allocate memory")  # what loading a library says then
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `landscape` command.
 
     Returns:
-        0 done; 1 failed check or run; 2 wrong usage or input; 3 valid but incomplete file; 130 interrupted.
+        0 done; 1 failed check or run, or a result that was to be printed and could not be; 2 wrong usage or input; 3 valid but
+        incomplete file; 130 interrupted. A reader of standard output that has left, as `head` does, changes nothing.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        with ended_gently():
-            code = _execute(words)
-            sys.stdout.flush()  # while what hinders it can still be told in one line
-            return code
-    except KeyboardInterrupt as error:
-        _say(str(error) or "interrupted")
-        return 130
-    except BrokenPipeError:  # the reader of our output, a pager or head, has left
-        _silence()
-        return 0
-    except Exception as error:
-        if "--debug" in words:
-            traceback.print_exc()
-        elif isinstance(error, LandscapeError):
-            _say(str(error))
-        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:  # files are looked after where they are written
-            _silence()
-            _say("standard output or a temporary file cannot be written: the disk is full; free some space")
-        else:
-            _say(": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]) + "; --debug shows where")
-        return error.exit_code if isinstance(error, LandscapeError) else 1
+    debug = "--debug" in words
+    with guarded_streams() as (out, _), nullcontext() if debug else without_traces():
+        try:
+            with ended_gently(lambda: _tell("interrupted")):
+                code, printed = _execute(words)
+                out.flush()
+        except BaseException as error:  # whatever it is: an exit code tells how the run ended, not what raised
+            return _failed(error, debug)
+        return _printed(out, code) if printed else code
 
 
-def _execute(words: Sequence[str]) -> int:
+def _execute(words: Sequence[str]) -> tuple[int, bool]:
+    """What a command ends with, and whether its result is what it prints."""
     from landscape.cli.parser import parse
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a file name may know fewer letters than we use
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(words)
     except SystemExit:  # argparse has shown the help
-        return 0
+        return 0, True
     if options.version:
         from landscape.sweep.provenance import package_version
 
         print(f"landscape {package_version()}")
-        return 0
+        return 0, True
     if options.command is None:
         options.parser.print_help()
-        return 2
+        return 2, True
     options.words = shlex.join(["landscape", *words])  # for the file's provenance
-    code: int = options.execute(options)
-    return code
+    return options.execute(options), options.prints or getattr(options, "json", False)
 
 
-def _silence() -> None:
-    """Send what is left of the output nowhere, so that Python does not trip over it on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _printed(out: Guarded, code: int) -> int:
+    """The exit code of a command whose result is what it printed."""
+    if out.trouble is None or out.trouble.errno == errno.EPIPE:
+        return code
+    full = out.trouble.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = "the disk is full; free some space" if full else f"{out.trouble.strerror or out.trouble}; send it to a file"
+    complain(f"the result could not be written to standard output: {why}")
+    return code or 1
 
 
-def _say(text: str) -> None:
-    """One line on standard error, from the root alone: under a launcher every rank meets the same error."""
-    if _launched_rank() in (None, 0):
-        line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-        print(f"landscape: {line}", file=sys.stderr, flush=True)
+def _failed(error: BaseException, debug: bool) -> int:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    if debug and not interrupted:
+        traceback.print_exception(error)
+    else:
+        _tell(_told(error))
+    return 130 if interrupted else error.exit_code if isinstance(error, LandscapeError) else 1
 
 
-def _launched_rank() -> int | None:
-    """The rank a launcher gave this process, before or without MPI; None outside a launcher."""
-    for name in ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return None
+def _tell(text: str) -> None:
+    """Say why the command ends, from the root alone: under a launcher every rank meets the same end."""
+    if launched_rank() in (None, 0):
+        complain(text)
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, LandscapeError | KeyboardInterrupt):
+        return in_a_line(error)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _SHORT_OF_MEMORY):
+        return f"memory ran out ({in_a_line(error)}); close other programs, or raise the limit (ulimit -v)"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # files of ours say so where they are written
+        return "a temporary file cannot be written: the disk is full; free some space"
+    return f"{in_a_line(error)}; --debug shows where"

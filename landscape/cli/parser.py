@@ -82,5 +82,5 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.fill(fitted)
         fitted.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        fitted.set_defaults(parser=fitted, execute=command.execute)
+        fitted.set_defaults(parser=fitted, execute=command.execute, prints=command.prints)
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from landscape.errors import InputError
 from landscape.grid import parse_axis
@@ -22,7 +23,7 @@ def axis(text: str) -> tuple[float, float, int]:
 
 def examples(text: str) -> int | str:
     """A number of examples, or first:N as it stands."""
-    return int(text) if text.isdigit() else text
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else text
 
 
 def seeds(text: str) -> list[int]:

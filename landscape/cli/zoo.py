@@ -124,6 +124,7 @@ COMMANDS = (
         "landscape problems digits-resnet26",
         _fill_problems,
         _problems,
+        prints=True,
     ),
     Command(
         "train",

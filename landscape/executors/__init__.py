@@ -13,8 +13,20 @@ the three costs is measured by scripts/scaling, and its results tell.
 """
 
 from landscape.executors.executor import Executor, Serial, Share, Task, usable_cores
-from landscape.executors.launching import launched
+from landscape.executors.launching import launched, launched_rank
 from landscape.executors.ranks import Ranks
 from landscape.executors.schedule import Schedule
+from landscape.executors.trouble import without_traces
 
-__all__ = ["Executor", "Ranks", "Schedule", "Serial", "Share", "Task", "launched", "usable_cores"]
+__all__ = [
+    "Executor",
+    "Ranks",
+    "Schedule",
+    "Serial",
+    "Share",
+    "Task",
+    "launched",
+    "launched_rank",
+    "usable_cores",
+    "without_traces",
+]

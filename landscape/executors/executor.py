@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from landscape.errors import in_a_line
+from landscape.output import complain
 
 __all__ = ["Executor", "Serial", "Share", "Task", "usable_cores"]
 
@@ -156,8 +156,10 @@ class Serial(Executor):
 
     def leave(self, error: BaseException) -> None:
         """See `Executor.leave`."""
-        print(f"landscape: {in_a_line(error)}", file=sys.stderr, flush=True)
-        os._exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+        try:
+            complain(in_a_line(error))
+        finally:
+            os._exit(130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def usable_cores() -> frozenset[int]:

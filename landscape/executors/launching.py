@@ -11,7 +11,7 @@ from landscape.errors import InputError
 from landscape.executors.executor import Executor, Serial
 from landscape.executors.ranks import Ranks
 
-__all__ = ["launched"]
+__all__ = ["launched", "launched_rank"]
 
 # What a launcher tells its processes: the variable that holds the number of ranks, and the launcher's name.
 _LAUNCHERS = {
@@ -20,6 +20,7 @@ _LAUNCHERS = {
     "MV2_COMM_WORLD_SIZE": "MVAPICH's mpirun",
     "SLURM_STEP_NUM_TASKS": "srun",
 }
+_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 def launched(environment: Mapping[str, str] | None = None) -> Executor:
@@ -31,12 +32,10 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
         InputError: when the launcher started several ranks but MPI is missing or sees only one.
     """
     environment = os.environ if environment is None else environment
-    variable = next(
-        (name for name in _LAUNCHERS if environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1), None
-    )
+    variable = next((name for name in _LAUNCHERS if _number(environment, name) > 1), None)
     if variable is None:
         return Serial()
-    launcher, n_ranks = _LAUNCHERS[variable], int(environment[variable])
+    launcher, n_ranks = _LAUNCHERS[variable], _number(environment, variable)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of a launcher that does not fit; we say so ourselves, below
@@ -55,6 +54,20 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
             f"{launcher} started {n_ranks} ranks, but MPI sees one: mpi4py uses {library}, which does not understand the launcher; {fix}"
         )
     return _world()
+
+
+def launched_rank(environment: Mapping[str, str] | None = None) -> int | None:
+    """The rank a launcher gave this process, before or without MPI; None outside a launcher."""
+    environment = os.environ if environment is None else environment
+    return next((number for name in _RANKS if (number := _number(environment, name)) >= 0), None)
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    """A whole number in the environment; -1 where there is none."""
+    try:
+        return int(environment[name])  # unlike what str.isdigit takes for digits, such as ²
+    except (KeyError, ValueError):
+        return -1
 
 
 @functools.cache

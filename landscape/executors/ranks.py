@@ -6,7 +6,6 @@ import contextlib
 import os
 import pickle
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from landscape.errors import InputError, RunError, in_a_line
 from landscape.executors.desk import Desk, Report
 from landscape.executors.executor import Executor, Share, Task, usable_cores
 from landscape.executors.trouble import Trouble, attempt, packed, trace_for_people, trace_of
+from landscape.output import complain
 
 __all__ = ["Ranks"]
 
@@ -209,11 +209,9 @@ class Ranks(Executor):
         interrupted = isinstance(error, KeyboardInterrupt)
         place = "" if self.is_root or interrupted else f"{self._name}: "
         code = 130 if interrupted else getattr(error, "exit_code", 1)
-        lines = [trace_for_people(error), f"landscape: {place}{in_a_line(error)}\n"]
         self._leaving.acquire()
         try:
-            sys.stderr.write("\n".join(line for line in lines if line))
-            sys.stderr.flush()
+            complain(f"{place}{in_a_line(error)}", trace_for_people(error))
             time.sleep(_FORWARDING)
             _unlink_shared_memory()
             self._comm.Abort(code)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from landscape.errors import InputError, LandscapeError, MissingFileError, RankError, in_a_line
+from landscape.errors import InputError, LandscapeError, MissingFileError, RankError, RunError, in_a_line
 
-__all__ = ["Trouble", "attempt", "packed", "trace_for_people", "trace_of"]
+__all__ = ["Trouble", "attempt", "packed", "trace_for_people", "trace_of", "without_traces"]
 
 Result = TypeVar("Result")
+_traces_hidden: list[bool] = []  # one entry for each `without_traces` that is open
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,20 @@ class Trouble:
     error: BaseException
     name: str
     file_missing: bool
+    trace: str = ""
 
     def error_of(self, rank: int) -> BaseException:
         """The error as every rank raises it; one that the root did not meet says whose it is."""
-        if rank and isinstance(self.error, LandscapeError):
-            return type(self.error)(f"{self.name}: {self.error}")
-        return self.error
+        error = self.error
+        if rank and isinstance(error, LandscapeError):
+            error = type(error)(f"{self.name}: {error}")
+        if self.trace and error.__cause__ is None:  # an error travels without its cause
+            error.__cause__ = _ElsewhereError(f'\n"""\n{self.trace}\n"""')
+        return error
+
+
+class _ElsewhereError(Exception):
+    """The cause of an error that happened on some rank: its text is that rank's traceback."""
 
 
 def attempt(function: Callable[[], Result], name: str) -> tuple[Result | None, Trouble | None]:
@@ -37,8 +47,8 @@ def attempt(function: Callable[[], Result], name: str) -> tuple[Result | None, T
     except BaseException as error:  # whatever it is, the other ranks wait for a word
         known = error
         if not isinstance(error, LandscapeError | KeyboardInterrupt):
-            known = RuntimeError(f"{in_a_line(error)}\n{trace_of(error)}")
-        return None, Trouble(known, name, _file_is_missing(error))
+            known = RunError(in_a_line(error))
+        return None, Trouble(known, name, _file_is_missing(error), trace_of(error))
 
 
 def _file_is_missing(error: BaseException | None) -> bool:
@@ -65,9 +75,24 @@ def trace_of(error: BaseException) -> str:
 
 
 def trace_for_people(error: BaseException) -> str:
-    """The traceback of what went wrong in the user's code or ours; empty where the error's own words say it all."""
+    """The traceback of what went wrong in the user's code or ours; empty where the error's own words say it all, or are to."""
+    if _traces_hidden:
+        return ""
     if isinstance(error, RankError):
         return error.trace
     if isinstance(error, KeyboardInterrupt | InputError) or (isinstance(error, LandscapeError) and error.__cause__ is None):
         return ""
     return trace_of(error)
+
+
+@contextmanager
+def without_traces() -> Iterator[None]:
+    """Errors that end an MPI job from inside are told without their tracebacks, as the command line does unless asked by --debug.
+
+    A Python program under mpirun sees them: it is the rank that failed, which it has no other way to hear of.
+    """
+    _traces_hidden.append(True)
+    try:
+        yield
+    finally:
+        _traces_hidden.pop()

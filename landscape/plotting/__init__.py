@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from landscape.plotting import backend  # noqa: F401  # first: it loads matplotlib, which may need some persuasion
 from landscape.plotting.animation import animate, check_animation
 from landscape.plotting.contours import contour, filled, heatmap
 from landscape.plotting.curves import curve

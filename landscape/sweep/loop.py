@@ -175,7 +175,8 @@ class Sweep:
             SelfCheckError: when the check fails; the file is complete, and says so.
         """
         try:
-            failures = self._check_again(deadline)
+            with rescued_by(self._tend, self._end):
+                failures = self._check_again(deadline)
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
         except BaseException as error:

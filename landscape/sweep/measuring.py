@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from landscape.ending import check_ended
 from landscape.errors import RunError, UserCodeError, in_a_line
 from landscape.objective import Measurement, Objective, out_of_memory, peak_bytes
 from landscape.sweep.audit import Audit
@@ -41,8 +42,10 @@ class Measuring:
         """The points of a block, those of the audit in fp32 as well.
 
         Raises:
+            KeyboardInterrupt: of a signal that the user's code swallowed in the block before.
             RunError: when one cannot be measured, as the user's code raised something or otherwise; it says where.
         """
+        check_ended()
         places = [self._plan.place(index) for index in block]
         try:
             known = [None if self.lanes > 1 else self.known.get(place) for place in places]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def choose_device(wanted: str, executor: Executor) -> torch.device:
         InputError: for an unknown device, or CUDA where there is none.
     """
     kind, _, number = wanted.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and re.fullmatch("[0-9]{1,4}", number))):
         raise InputError(f'unknown device "{wanted}": {nearest(kind.lower(), ["auto", "cpu", "cuda", "cuda:0"])}')
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")

@@ -59,18 +59,19 @@ def act():
         deep()
     if rank == 1 and os.path.exists("deep0") and len(looks) > 4:
         raise ZeroDivisionError("no such luck")
-sys.exit(line())
+sys.exit(line("--quiet", *sys.argv[1:]))
 """
 
 
 @needs_mpi
-def test_a_rank_that_raises_ends_the_sweep_while_rank_0_is_deep_in_a_point(here: Path) -> None:
-    code, out, err = run(2, RAISES, here)
+@pytest.mark.parametrize("words", [[], pytest.param(["--debug"], marks=pytest.mark.slow)])
+def test_a_rank_that_raises_ends_the_sweep_while_rank_0_is_deep_in_a_point(here: Path, words: list[str]) -> None:
+    code, out, err = run(2, RAISES, here, *words)
     assert (here / "deep0").exists()
     assert not (here / "out0").exists()  # the job ended while rank 0 was inside that call
     assert code == 1
     assert out == ""
-    assert "in act" in err  # the traceback of rank 1
+    assert ("in act" in err) == bool(words)  # the traceback of rank 1
     before = check_partial(here)
     done = before.done["train_loss"]
     assert done.sum() >= 3 + 4  # rank 0 had three points, and rank 1 four at least
@@ -131,7 +132,60 @@ sys.exit(line("--quiet"))
     check_partial(here)
 
 
+ALWAYS = f"""
+{SWEEP}
+usual = make
+def make():
+    problem = usual()
+    def broken(model, batch):
+        raise LookupError("no such experiment")
+    return problem if rank == 0 else landscape.Problem(problem.model, broken, problem.data, name="coordinates")
+sys.exit(line("--quiet", *sys.argv[1:]))
+"""
+
+
+@needs_mpi
+@pytest.mark.parametrize("words", [[], pytest.param(["--debug"], marks=pytest.mark.slow)])
+def test_a_rank_that_raises_before_the_first_point_is_one_line_too(here: Path, words: list[str]) -> None:
+    code, out, err = run(2, ALWAYS, here, *words)
+    assert (code, out) == (1, "")
+    line = f"rank 1 on {os.uname().nodename}: the model or loss raised LookupError: no such experiment"
+    assert f"landscape: {line}" in said(err) or words
+    assert line in err
+    assert len(said(err)) == 1 or words
+    assert ("in broken" in err) == bool(words)
+    check_tidy(here)
+
+
 # --- ended from outside ---
+
+STUBBORN = f"""
+{SWEEP}
+def act():
+    time.sleep({SOON})
+    while os.path.exists("l.h5") and os.path.exists("stubborn please"):
+        open(f"deep{{rank}}", "w").close()
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            pass
+sys.exit(line("--quiet"))
+"""
+
+
+@needs_mpi
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_that_every_rank_swallows_ends_the_sweep(here: Path, number: signal.Signals) -> None:
+    job = start(2, STUBBORN, here)
+    wait_for(lambda: n_done(here / "l.h5") > 2, job, "the first points")
+    (here / "stubborn please").touch()
+    wait_for(lambda: (here / "deep0").exists() and (here / "deep1").exists(), job, "the swallowing loss")
+    job.send_signal(number)
+    code, _, err = finish(job)
+    assert code == 130
+    n = int(check_partial(here).done["train_loss"].sum())
+    assert said(err) == [f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to go on"]
+
 
 DEEP = f"""
 {SWEEP}

@@ -180,8 +180,10 @@ assert executor.made(lambda: rank) == rank
 
 meets(lambda: executor.together(failing([1], InputError("no such axis"))), f"rank 1 on {{host}}: no such axis", kind=InputError)
 assert str(meets(lambda: executor.together(failing([0, 2], InputError("no such axis"))))) == "no such axis"
-meets(lambda: executor.together(failing([2], ZeroDivisionError("by nothing"))), "ZeroDivisionError: by nothing", "Traceback")
-meets(lambda: executor.together(failing([1], SystemExit(3))), "SystemExit")
+error = meets(lambda: executor.together(failing([2], ZeroDivisionError("by nothing"))), f"rank 2 on {{host}}: ZeroDivisionError: by nothing")
+assert "in function" in str(error.__cause__), "the traceback of the rank that met it"
+error = meets(lambda: executor.together(failing([1], SystemExit(3))), f"rank 1 on {{host}}: SystemExit: 3")
+assert len(str(error).splitlines()) == 1
 meets(lambda: executor.together(failing([1], KeyboardInterrupt())), kind=KeyboardInterrupt)
 meets(lambda: executor.at_root(failing([0], InputError("in the file"))), "in the file", kind=InputError)
 assert executor.at_root(failing([1], InputError("not asked"))) == 0

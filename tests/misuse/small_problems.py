@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import time
 
@@ -191,3 +193,38 @@ def wants_argument(width: int) -> Problem:
 
 def leaves() -> Problem:
     raise SystemExit("good bye")
+
+
+def stubborn() -> Problem:
+    """A loss that from its twentieth batch on swallows whatever ends a process, for ever, or once for each batch, as STUBBORN says."""
+    how, calls = os.environ.get("STUBBORN", ""), []
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        calls.append(1)
+        while len(calls) >= 20:
+            open("stubborn", "w").close()
+            with contextlib.suppress(BaseException):
+                time.sleep(0.05)
+            if how == "again":
+                break
+        return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+    return _with_loss(loss)
+
+
+def stubborn_factory() -> Problem:
+    open("stubborn", "w").close()
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            continue
+
+
+def pooled() -> Problem:
+    """Made with the help of forked processes, which a pool ends with SIGTERM."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        numbers = pool.map(abs, range(4))
+    time.sleep(0.3)  # so that a signal meant for them would be heard here
+    assert numbers == [0, 1, 2, 3]
+    return net()

@@ -9,6 +9,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from landscape.executors import Serial, launched
+
 LINE = "line small_problems:net a.pt --x -1:1:3 -o out.h5"
 VARIABLES = {
     "PMI_SIZE": "MPICH's mpiexec",
@@ -40,6 +42,16 @@ def test_only_the_first_rank_complains(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     outcome = run(LINE)
     assert (outcome.code, outcome.out, outcome.err) == (2, "", "")
+
+
+@pytest.mark.parametrize("text", ["²", "two", "", " ", "-3", "1.5", "0x2", "9" * 5000])
+@pytest.mark.parametrize("variable", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_RANK", "SLURM_PROCID"])
+def test_what_is_no_number_in_the_environment_is_none(here, run, monkeypatch, variable, text):
+    monkeypatch.setenv(variable, text)
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert run("show plane.h5").code == 0
+    assert run("show gone.h5").err.startswith("landscape: gone.h5")  # said by this process, as it is no rank
+    assert type(launched()) is Serial
 
 
 def test_one_rank_needs_no_mpi(run, monkeypatch):

@@ -90,7 +90,8 @@ class Criterion(nn.Module):
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if abs(float(outputs[0]) - 0.5) < 0.1:
             act()
-        return (outputs - targets) ** 2
+        losses = (outputs - targets) ** 2
+        return losses.mean() if self.reduction == "mean" else losses
 
 
 def in_the_loss() -> Problem:

@@ -14,6 +14,7 @@ import torch
 
 from landscape.atomic import made_folder
 from landscape.errors import LandscapeError
+from landscape.output import complain
 from landscape.progress import Progress
 from landscape.sweep.environment import environment_of
 from landscape.zoo.devices import choose_device
@@ -115,5 +116,5 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"landscape: {text}", file=sys.stderr)
+    complain(text)
     return code
