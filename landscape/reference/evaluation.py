@@ -190,7 +190,8 @@ class Reference:
     def _recalibrate(self, model: nn.Module, loss: Any, types: Mapping[torch.dtype, torch.dtype]) -> None:
         """New running statistics: the mean of each norm's batch statistics, a batch weighing as many examples as it has."""
         norms: list[Any] = [m for m in model.modules() if getattr(m, "track_running_stats", False) and hasattr(m, "momentum")]
-        norms = [norm for norm in norms if norm.running_mean is not None]
+        norms = [norm for norm in norms if norm.running_mean is not None and norm.train().training]  # some refuse, and keep theirs
+        model.eval()
         size = min(_CALIBRATION_EXAMPLES, _length(self._calibration))
         seen = [_Seen(norm) for norm in norms]
         for start in range(0, size, _CALIBRATION_BATCH):

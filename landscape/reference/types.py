@@ -17,13 +17,18 @@ def moved(
     coordinates: Sequence[float],
     types: Mapping[torch.dtype, torch.dtype],
 ) -> dict[str, Tensor]:
-    """θ* + Σ c_k δ_k in double precision, rounded once to the type that each tensor is computed in."""
+    """θ* + Σ c_k δ_k in double precision, rounded once to the type that each tensor is computed in.
+
+    A running variance below zero, beyond what rounding makes of zero, is none: it becomes NaN, also where torch would add enough to it.
+    """
     found = {}
     for name, start in origin.items():
         wide = start.to(torch.complex128 if start.is_complex() else torch.float64)
         for coordinate, direction in zip(coordinates, directions, strict=True):
             if coordinate and name in direction:
                 wide = wide + float(coordinate) * direction[name].to(wide.dtype)
+        if name.split(".")[-1] == "running_var" and any(name in direction for direction in directions):
+            wide = torch.where(wide < -1e-12 * start.abs().max(), torch.nan, wide)
         found[name] = wide.to(types.get(start.dtype, start.dtype))
     return found
 

@@ -261,3 +261,45 @@ def test_a_range_that_asks_for_another_policy_does_not_go_on_with_a_file(tmp_pat
     with pytest.raises(InputError, match=r"another bn \(interpolated, now recalibrated\)"):
         line(A, B, (-0.5, 1.5, 5), to=path)
     assert np.isnan(line(A, B, (-0.5, 1.5, 5), bn="interpolated", to=path).values["train_loss"][-1])
+
+
+class Kept(nn.BatchNorm1d):
+    """The usual way to keep a norm from training for good."""
+
+    def train(self, mode: bool = True) -> Kept:
+        super().train(False)
+        return self
+
+
+class Twice(nn.Module):
+    """One norm used twice."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.norm(torch.relu(self.norm(inputs)) - 3)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, Kept, Twice, Fixed])
+def test_the_reference_recalibrates_as_the_engine_does(norm: Callable[[int], nn.Module]) -> None:
+    def made(seed: int) -> nn.Module:
+        return seeded(lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 3), norm(3)), seed)
+
+    models = [made(0), made(1)]
+    for model in models:  # the statistics of both differ, and are not those of the data
+        for name, buffer in model.named_buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(1 + torch.rand(buffer.shape, generator=torch.Generator().manual_seed(len(name))))
+    surface = landscape.line(problem_of(models[0], n=300), None, models[1], x=(-0.5, 1.5, 5), bn="recalibrated", **QUIET)
+    assert surface.checks["passed"] == 1
+
+
+def test_the_reference_has_no_number_either_where_a_variance_is_negative() -> None:
+    """At the corner, 1.5, the variance is -5e-4, and torch would go on with -5e-4 + 1e-2."""
+    first, second = net(0, [1.0, 1.0, 1e-3]), net(1, [1.0, 1.0, 0.0])
+    first[1].eps = second[1].eps = 1e-2
+    surface = line(first, second, (0, 1.5, 4), bn="interpolated")
+    assert np.isnan(surface.values["train_loss"]).tolist() == [False, False, False, True]
+    assert surface.checks["passed"] == 1
