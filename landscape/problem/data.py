@@ -16,7 +16,7 @@ from landscape.weights import digest
 
 __all__ = ["Batch", "Examples", "map_tensors"]
 
-Batch = Any  # a tensor, or a tuple or dict of batches; axis 0 of every tensor counts examples
+Batch = Any  # a tensor, or a tuple, named tuple or dict of batches; axis 0 of every tensor counts examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,13 @@ def map_tensors(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
         return function(batch)
     if isinstance(batch, Mapping):
         return {key: map_tensors(function, value) for key, value in batch.items()}
-    return tuple(map_tensors(function, value) for value in batch)
+    return _like(batch, (map_tensors(function, value) for value in batch))
+
+
+def _like(batch: Sequence[Any], parts: Iterable[Any]) -> Batch:
+    """Parts as a tuple, or as the named tuple that a batch is: losses read its fields."""
+    kind: Any = type(batch)
+    return kind(*parts) if isinstance(batch, tuple) and hasattr(batch, "_fields") else tuple(parts)
 
 
 def _flatten(batch: Batch, prefix: str = "") -> dict[str, Tensor]:
@@ -149,7 +155,7 @@ def _tensors(split: str, batch: Any) -> Batch:
     if isinstance(batch, Mapping):
         return {key: _tensors(split, value) for key, value in batch.items()}
     if isinstance(batch, Sequence) and not isinstance(batch, str):
-        return tuple(_tensors(split, value) for value in batch)
+        return _like(batch, (_tensors(split, value) for value in batch))
     raise InputError(
         f'the data split "{split}" holds a {type(batch).__name__} where a tensor is expected; let its batches be tensors, tuples or dicts'
     )
@@ -162,7 +168,7 @@ def _join(split: str, batches: list[Batch]) -> Batch:
             return torch.cat(batches)
         if isinstance(first, Mapping):
             return {key: _join(split, [batch[key] for batch in batches]) for key in first}
-        return tuple(_join(split, list(parts)) for parts in zip(*batches, strict=True))
+        return _like(first, (_join(split, list(parts)) for parts in zip(*batches, strict=True)))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'the batches of data split "{split}" do not fit together ({str(error).splitlines()[0]}); pad the examples to one shape'

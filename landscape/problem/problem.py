@@ -135,12 +135,8 @@ def _output_width(model: nn.Module, inputs: Batch) -> int:
     """The size of axis 1 of the model's output for one example: how many classes it tells apart."""
     private = copy_module(model).eval()
     place = next(private.parameters(), torch.zeros(()))
-    real = next((p.dtype for p in private.parameters() if p.is_floating_point()), None)  # a complex model takes inputs as they are
     with torch.no_grad():
-        outputs = apply(
-            private,
-            map_tensors(lambda t: t.to(place.device, real if real and t.is_floating_point() else t.dtype, copy=True), inputs),
-        )
+        outputs = apply(private, map_tensors(lambda t: t.to(place.device, copy=True), inputs))
     return int(outputs.shape[1])
 
 

@@ -176,7 +176,8 @@ class Reference:
             return part.to(types.get(part.dtype, part.dtype))
         if isinstance(examples, Mapping):
             return {key: self._batch(value, start, stop, types) for key, value in examples.items()}
-        return tuple(self._batch(value, start, stop, types) for value in examples)
+        parts = [self._batch(value, start, stop, types) for value in examples]
+        return type(examples)(*parts) if hasattr(examples, "_fields") else tuple(parts)  # a named tuple stays one
 
     def _evaluated(self, model: nn.Module, loss: Any, batch: Batch, size: int) -> dict[str, tuple[float, float, bool]]:
         """metric → (Σ, Σ of weights, whether whole numbers) of one batch, by the user's own reduction."""

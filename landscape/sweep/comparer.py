@@ -76,7 +76,7 @@ class Comparer:
         self.reference = Reference(plan.original, splits, recalibrated, objective.engine.device, stored)
         self.at_most = {sample.split: min(sample.size, _EXAMPLES) for sample in samples}
         self.uses_all = all(sample.size <= _EXAMPLES for sample in samples)
-        self._types = [main_type(plan.problem.model), objective.engine.dtype]
+        self._types = [objective.engine.dtype, *_types_of(plan.problem.model)]
         self._allowed = allowed_relative(plan.parameters_of(plan.subspace.origin), self._types)
         self.worst = (0.0, self._allowed)
         self.n_points = 0

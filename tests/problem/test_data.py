@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from cases import integers, normal
-from torch import Tensor
+from cases import integers, normal, seeded
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+import landscape
+from landscape import Problem
 from landscape.errors import InputError
 from landscape.problem import Examples
 from landscape.problem.data import map_tensors
@@ -32,6 +35,19 @@ class Pairs(Dataset):
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
         self.n_reads += 1
         return X[i], int(Y[i])
+
+
+class Transition(NamedTuple):
+    state: Tensor
+    action: Tensor
+
+
+class Transitions(Dataset):
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, i: int) -> Transition:
+        return Transition(X[i], Y[i])
 
 
 class Stream(IterableDataset):
@@ -152,3 +168,28 @@ def test_a_list_of_tensors_may_be_two_things_and_is_none(source: list[Any]) -> N
         Examples.read("train", source)
     assert Examples.read("train", tuple(source)).size == len(source[0])
     assert Examples.read("train", (part for part in source[:1])).size == len(source[0])
+
+
+NAMED: dict[str, Any] = {
+    "one": Transition(X, Y),
+    "batches": [Transition(*part) for part in zip(X.split(8), Y.split(8), strict=True)],
+    "items": Transitions(),
+    "loader": DataLoader(Transitions(), batch_size=8),
+    "inside a dict": [{"step": Transition(*part)} for part in zip(X.split(8), Y.split(8), strict=True)],
+}
+
+
+@pytest.mark.parametrize("engine", ["eager", "batched"])
+@pytest.mark.parametrize("form", NAMED)
+def test_named_tuples_stay_what_they_are(form: str, engine: str) -> None:
+    """Losses read their fields by name, in the engine and in the self-check's own evaluation."""
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        step = batch["step"] if form == "inside a dict" else batch
+        return cross_entropy(model(step.state), step.action, reduction="none")
+
+    model = seeded(lambda: nn.Linear(3, 4))
+    found = landscape.line(Problem(model, loss, {"train": NAMED[form]}), x=(0, 1, 2), batch_size=4, engine=engine, quiet=True)
+    expected = cross_entropy(model(X), Y).item()
+    assert found.values["train_loss"][0] == pytest.approx(expected, rel=1e-6)  # a sum of 29 float32 terms
+    assert found.checks["passed"] == 1

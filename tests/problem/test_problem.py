@@ -69,6 +69,27 @@ def test_labels_that_are_ignored_are_not_out_of_range() -> None:
     Problem(MODEL, nn.CrossEntropyLoss(), {"train": (X, targets)}).examples("train")
 
 
+class Ahead(nn.Module):
+    """A layer of another type in front, whose parameters are the first that the model has."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([1, 2, 3, 4]).to(dtype), requires_grad=dtype.is_floating_point)
+        self.head = seeded(lambda: nn.Linear(4, 3))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        assert inputs.dtype == X.dtype  # the user's own
+        return self.head((inputs.to(torch.promote_types(inputs.dtype, self.scale.dtype)) * self.scale).to(inputs.dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16, torch.int64])
+def test_labels_are_checked_in_the_inputs_own_type(dtype: torch.dtype) -> None:
+    problem = Problem(Ahead(dtype), nn.CrossEntropyLoss(), {"train": (X, Y), "test": (X, Y + 1)})
+    problem.examples("train")
+    with pytest.raises(InputError, match="label 3"):
+        problem.examples("test")
+
+
 def test_labels_are_checked_against_a_wrapped_model_too() -> None:
     problem = images()
     wrapped = Problem(

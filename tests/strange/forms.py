@@ -32,10 +32,12 @@ class Examples:
         )
 
     def to(self, old: torch.dtype, new: torch.dtype) -> Examples:
-        """The examples with what is of one type in another."""
+        """The examples with what is of one type, or complex of that type, in another."""
+        kin = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+        change = {old: new, **({kin[old]: kin[new]} if old in kin and new in kin else {})}
 
         def cast(tensor: Tensor | None) -> Any:
-            return tensor.to(new) if tensor is not None and tensor.dtype == old else tensor
+            return tensor if tensor is None else tensor.to(change.get(tensor.dtype, tensor.dtype))
 
         return replace(self, inputs=cast(self.inputs), shift=cast(self.shift), targets=cast(self.targets))
 

@@ -225,13 +225,15 @@ class LowRank(nn.Module):
 
 
 class Converted(nn.Module):
-    """A matrix of another type than the rest of the model's."""
+    """A matrix of another type than most of the model's parameters."""
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         super().__init__()
-        self.matrix = nn.Parameter(0.5 * torch.randn(4, width, dtype=torch.float64).to(dtype))
+        self.linear = nn.Linear(width, 12)
+        self.matrix = nn.Parameter(0.5 * torch.randn(2, 12, dtype=torch.float64).to(dtype))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.linear(x))
         return (x.to(self.matrix.dtype) @ self.matrix.t()).to(x.dtype)
 
 

@@ -3,8 +3,7 @@
 The user is built anew for every point. θ* + a·δ + b·η is added up here, in float64, from directions of this module's own: Gaussian
 numbers by the documented recipe (SHA-256 of "seed/axis/name" keys numpy's Philox), scaled so that every output's slice has the length
 that the normalization says, by the table of kinds.py; or differences of checkpoints. The directions that the run stored are held to
-these, and then followed, for they were rounded to the weights' type; of complex weights, whose recipe is not documented, only the
-lengths are compared. The point is set by `load_state_dict`. Weight norms, parametrizations and pruning are taken off by torch's own
+these, and then followed, for they were rounded to the weights' type. The point is set by `load_state_dict`. Weight norms, parametrizations and pruning are taken off by torch's own
 functions. The loss is the user's own: a criterion is called once on all
 examples, in the reduction that the user gave it; a function batch by batch, in batches of this module's choice; sums are float64.
 
@@ -186,7 +185,10 @@ class Oracle:
 
     def __init__(self, user: User, bn: str, start: int, batch_size: int) -> None:
         self.user, self.bn, self.batch_size = user, bn, batch_size
-        self.double = user.types == "fp64" or user.precision == "fp64"
+        own = {"fp32": torch.float32, "fp64": torch.float64, "bf16": torch.bfloat16}[user.types]
+        asked = {"fp32": torch.float32, "fp64": torch.float64, None: torch.promote_types(own, torch.float32)}[user.precision]
+        self.double = asked == torch.float64
+        self.types = own, asked
         self.effective = user.geometry in RANDOM
         self.origin = self._model(start)
         self.model = self._model(start)  # moved from point to point
@@ -233,18 +235,12 @@ class Oracle:
 
     def _model(self, checkpoint: int) -> nn.Module:
         model = build(self.user, checkpoint).inner.eval()
-        model = plain(model) if self.effective else model
-        if self.user.types == "bf16":
-            return model.float()
-        return _doubled(model) if self.double and self.user.types == "fp32" else model
+        return _in_type(plain(model) if self.effective else model, self.types)
 
     def _built(self) -> Built:
         built = build(self.user)
-        old, new = {"bf16": (torch.bfloat16, torch.float32)}.get(
-            self.user.types, (torch.float32, torch.float64 if self.double else torch.float32)
-        )
-        examples = {name: part.to(old, new) for name, part in built.examples.items()}
-        loss = built.loss.to(new) if isinstance(built.loss, nn.Module) and self.double else built.loss
+        examples = {name: part.to(*self.types) for name, part in built.examples.items()}
+        loss = _in_type(built.loss, self.types) if isinstance(built.loss, nn.Module) else built.loss
         return Built(built.model, built.inner, loss, examples)
 
     def _directions(self) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
@@ -299,16 +295,14 @@ def _as(value: Any, like: Any) -> Any:
     return value.to(like.dtype) if isinstance(value, Tensor) else value
 
 
-def _doubled(model: nn.Module) -> nn.Module:
-    """The model with all of its main type in float64; what is of another type stays."""
-    for layer in model.modules():
-        for parameter in layer._parameters.values():
-            if parameter is not None and parameter.dtype == torch.float32:
-                parameter.data = parameter.data.double()
-        for name, buffer in layer._buffers.items():
-            if buffer is not None and buffer.dtype == torch.float32:
-                layer._buffers[name] = buffer.double()
-    return model
+def _in_type(module: nn.Module, types: tuple[torch.dtype, torch.dtype]) -> nn.Module:
+    """The module with all of its main type, and of its complex kin, in another type; what is of a third one stays."""
+    old, new = types
+    kin = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+    change = {old: new, **({kin[old]: kin[new]} if old in kin and new in kin else {})}
+    for tensor in [*module.parameters(), *module.buffers()]:
+        tensor.data = tensor.data.to(change.get(tensor.dtype, tensor.dtype))
+    return module
 
 
 def _call(model: nn.Module, user: User, examples: Examples) -> Tensor:

@@ -37,18 +37,7 @@ N_USERS = int(os.environ.get("LANDSCAPE_STRANGE", "0"))
 EACH = max(2, math.ceil(N_USERS / len(FEATURES)))
 
 # Features that fail for now, each with its row; such a feature is drawn for no other user, and has to fail for its own.
-_VIEWS = ("conv2d, then view(x.size(0), -1)", "view(len(x), -1) of image2", "view(-1, n)")
-_MIXED = ("float64 buffer", "float64 parameter", "bfloat16 parameter")
-_T7 = "T7: the caller's state"
-NOT_YET: dict[str, str] = {
-    **{f"layer: {name}": "T6: types are the user's" for name in (*_MIXED, "integer parameter")},
-    "front: float64 stamps": "T6: types are the user's",
-    **{f"layer: {name}": "T24: channels last is forced" for name in _VIEWS},
-    "form: named tuples": "beyond the list: a batch's own type is lost",
-    "caller: inference mode": _T7,
-    "caller: bfloat16 products": _T7,
-    "caller: autocast": _T7,
-}
+NOT_YET: dict[str, str] = {}
 
 
 def for_users(feature: str, each: int, do: Callable[[User], Any]) -> None:
@@ -188,7 +177,7 @@ def _examples_used(which: np.ndarray) -> list[int]:
 def _direction(group: h5py.Group) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     group.visititems(
-        lambda name, item: found.update({name: torch.from_numpy(item[()])}) if isinstance(item, h5py.Dataset) else None
+        lambda name, item: found.update({name: torch.from_numpy(np.asarray(item[()]))}) if isinstance(item, h5py.Dataset) else None
     )
     return found
 

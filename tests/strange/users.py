@@ -185,15 +185,16 @@ def _place_and_inputs(chosen: Chosen) -> bool:
 
 
 def _types(chosen: Chosen) -> bool:
-    """Whole models in half precision, and those computed in fp64, where all of the model is of one type and torch has its layers."""
-    other = chosen.get("types", "fp32") == "bf16" or chosen.get("precision") == "fp64"
-    odd = chosen.get("front", "none") != "none" or "complex" in _words(chosen) or chosen.get("types") == "fp64"
-    half = chosen.get("types") == "bf16" and (
-        chosen.get("form") == "arrays"  # numpy has no bfloat16
-        or "mixed" in _words(chosen)
+    """Another type to compute in than the model's own: where all of it is of one type, and no user's `.float()` stands in the way."""
+    own = chosen.get("types", "fp32")
+    converted = own == "bf16" or chosen.get("precision") not in (None, own)
+    odd = chosen.get("front", "none") != "none" or "mixed" in _words(chosen)
+    half = own == "bf16" and (  # what torch or numpy has no bfloat16 for
+        chosen.get("form") == "arrays"
+        or "complex" in _words(chosen)
         or any(_has(chosen, word) for word in ("norm", "orthogonal", "bag", "global", "packed", "parametrizations"))
     )
-    return (other and odd) or half
+    return (converted and odd) or half
 
 
 _CLASHES: tuple[Callable[[Chosen], bool], ...] = (
@@ -211,7 +212,6 @@ _CLASHES: tuple[Callable[[Chosen], bool], ...] = (
     lambda c: c.get("examples") == "random" and _form(c) is not None and not _form(c).numbered,
     lambda c: c.get("examples") is not None and _loss(c) is not None and _loss(c).whole,
     lambda c: c.get("loss") == "numbered" and c.get("n") == "many",  # 2^i has to be exact
-    lambda c: c.get("geometry") == "draws" and "complex" in _words(c),
     lambda c: c.get("engine") == "batched" and (c.get("bn") == "recalibrated" or c.get("where") == "offloaded"),
     lambda c: _loss(c) is not None and "parts" in _loss(c).words and c.get("wrap", "none") != "none",
     lambda c: _loss(c) is not None and "parameters" in _loss(c).words and _effective(c.get("layers", ())),
