@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from landscape.errors import UserCodeError
-from landscape.objective import Measurement, Objective, Sample, main_type
+from landscape.objective import Measurement, Objective, Sample
 from landscape.problem import Examples
 from landscape.reference import Reference, Values
 from landscape.sweep.allowance import UNIT_ROUNDOFF, agree, allowed_relative, apart, mean_deviation
@@ -180,3 +181,9 @@ class Comparer:
         """Note that something is wrong, once."""
         if text not in self.failures:
             self.failures.append(text)
+
+
+def _types_of(model: nn.Module) -> set[torch.dtype]:
+    """The real types of a model's parameters, those of complex ones among them: a few coarse ones round what finer ones compute."""
+    found = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point() or parameter.is_complex()}
+    return {kind.to_real() if kind.is_complex else kind for kind in found} or {torch.float32}

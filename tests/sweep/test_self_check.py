@@ -22,7 +22,7 @@ from landscape import Problem, Surface
 from landscape.errors import InputError, SelfCheckError, SelfCheckWarning
 from landscape.objective import Objective
 from landscape.problem import PerExample
-from landscape.sweep.allowance import agree, allowed_relative
+from landscape.sweep.allowance import UNIT_ROUNDOFF, agree, allowed_relative
 from landscape.verdict import describe_check
 
 Batch = tuple[Tensor, Tensor]
@@ -201,6 +201,35 @@ def test_the_allowance_from_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
         PerExample, "__call__", lambda *a, **k: {n: (s.double() * (1 + 1e-5), w) for n, (s, w) in found(*a, **k).items()}
     )
     assert "the engine is wrong" in failing(problem)
+
+
+class Mixed(nn.Module):
+    """A large layer of one type in front of a small one of another."""
+
+    def __init__(self, large: torch.dtype, small: torch.dtype) -> None:
+        super().__init__()
+        self.first = seeded(lambda: nn.Linear(4, 64, dtype=large))
+        self.second = seeded(lambda: nn.Linear(128 if large.is_complex else 64, 3, dtype=small))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.first(inputs.to(self.first.weight.dtype))
+        hidden = torch.view_as_real(hidden).flatten(1) if hidden.is_complex() else hidden
+        outputs: Tensor = self.second(torch.tanh(hidden).to(self.second.weight.dtype))
+        return outputs
+
+
+@pytest.mark.parametrize("batch_size", [3, 16])
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [(torch.float64, torch.float32), (torch.float64, torch.bfloat16), (torch.complex128, torch.float32), (torch.float32, torch.float64)],
+    ids=str,
+)
+def test_the_coarsest_type_of_a_model_says_what_rounding_may_do(large: torch.dtype, small: torch.dtype, batch_size: int) -> None:
+    problem = Problem(Mixed(large, small), nn.CrossEntropyLoss(), {"train": (normal(N_EXAMPLES, 4), integers(3, N_EXAMPLES))})
+    checks = plane(problem, batch_size=batch_size).checks
+    assert checks["passed"] == 1
+    real = large.to_real() if large.is_complex else large
+    assert checks["check_allowed"] >= max(UNIT_ROUNDOFF[real], UNIT_ROUNDOFF[small])
 
 
 def test_a_network_that_magnifies_rounding_may_differ_by_so_much() -> None:
