@@ -254,9 +254,9 @@ def users(draw: Draw, feature: str, avoided: frozenset[str] = frozenset()) -> Us
         assume(options)
         chosen[name] = draw(st.sampled_from(options)) if name in free else options[0]
     steps = _BETWEEN if chosen["geometry"] in THROUGH else _STEPS
-    axis = st.lists(st.sampled_from(steps), min_size=1, max_size=3, unique=True).map(lambda values: tuple(sorted(values)))
+    axis = st.lists(st.sampled_from(steps), min_size=1, max_size=2, unique=True).map(lambda values: tuple(sorted(values)))
     flat = chosen["geometry"] in ("line", "draws", "between")
-    return User(seed=draw(st.integers(0, 99)), sizes=sizes, x=draw(axis), y=() if flat else draw(axis)[:2], **chosen)
+    return User(seed=draw(st.integers(0, 99)), sizes=sizes, x=draw(axis), y=() if flat else draw(axis), **chosen)
 
 
 def _layers(draw: Draw, wanted: str | None, pinned: Chosen, avoided: frozenset[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:

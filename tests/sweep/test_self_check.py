@@ -221,7 +221,12 @@ class Mixed(nn.Module):
 @pytest.mark.parametrize("batch_size", [3, 16])
 @pytest.mark.parametrize(
     ("large", "small"),
-    [(torch.float64, torch.float32), (torch.float64, torch.bfloat16), (torch.complex128, torch.float32), (torch.float32, torch.float64)],
+    [
+        (torch.float64, torch.float32),
+        (torch.float64, torch.bfloat16),
+        (torch.complex128, torch.float32),
+        (torch.float32, torch.float64),
+    ],
     ids=str,
 )
 def test_the_coarsest_type_of_a_model_says_what_rounding_may_do(large: torch.dtype, small: torch.dtype, batch_size: int) -> None:
