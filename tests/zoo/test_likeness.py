@@ -32,6 +32,7 @@ def test_corners_span_the_plane_that_the_sweep_draws_for_the_teacher() -> None:
     teacher, student = problem("digits-mlp-2x8", init="he"), problem("digits-mlp-2x16")
     for one in (teacher, student):
         one.model.double()
+        one.data = {split: (images.double(), labels) for split, (images, labels) in one.data.items()}
     growth = widen(teacher.model, {"1": 16, "3": 16}, seed=2)
     how = {"x": (-1, 1, 3), "y": (-1, 1, 3), "seed": 4, **SMALL}  # the seed draws the examples too
     plane = landscape.surface(teacher, **how)

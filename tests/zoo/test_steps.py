@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError
+from landscape.errors import InputError, UserCodeError
 from landscape.weights import read
 from landscape.zoo import train
 from landscape.zoo.problems import problem
@@ -143,9 +143,9 @@ def test_the_model_is_as_it_was_when_the_loss_raises() -> None:
             raise ArithmeticError("on the way")
         return nn.functional.cross_entropy(net(batch[0]), batch[1], reduction="none")
 
-    with untouched(model), pytest.raises(ArithmeticError):
+    with untouched(model), pytest.raises(UserCodeError, match="ArithmeticError: on the way"):
         along_gradient(model, failing, images(), STEP_SIZES)
-    with untouched(model), pytest.raises(ArithmeticError):
+    with untouched(model), pytest.raises(UserCodeError, match="ArithmeticError: on the way"):
         unit_inputs(model, failing, images(), "1")
 
 
