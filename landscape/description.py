@@ -133,7 +133,8 @@ def _title(surface: Surface) -> str:
 
 def _axis(surface: Surface, i: int) -> str:
     axis = surface.axes[i]
-    length = f", ‖δ‖ = {axis.norm:.4g}" if math.isfinite(axis.norm) else ""
+    median = "median " if axis.has_draws else ""
+    length = f", {median}‖δ‖ = {axis.norm:.4g}" if math.isfinite(axis.norm) else ""
     return f"  {axis.name:<11} {axis.values[0]:g} to {axis.values[-1]:g} in {len(axis.values)} points: {axis.label}{length}"
 
 

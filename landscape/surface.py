@@ -47,8 +47,13 @@ class Axis:
 
     @property
     def norm(self) -> float:
-        """The length of the direction, ‖δ‖₂, in weight units; NaN where it is not known."""
-        return float(self.attributes.get("norm", np.nan))
+        """The length of the direction, ‖δ‖₂, in weight units, of several draws the median; NaN where it is not known."""
+        return float(np.median(np.asarray(self.attributes.get("norm", np.nan), dtype=np.float64)))
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether it stands for several directions, one for each draw, with lengths of their own."""
+        return isinstance(self.attributes.get("norm"), list | tuple | np.ndarray)
 
     @property
     def text(self) -> str:

@@ -56,7 +56,7 @@ def _diff(options: argparse.Namespace) -> int:
 def _fill_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.h5", help="a surface file")
     add_output(parser, "FILE.{csv,npz,vtp}", "the file to write, its format by extension")
-    parser.add_argument("--log", action="store_true", help=".vtp only: the height is the logarithm of the loss")
+    parser.add_argument("--log", action="store_true", help=".vtp only: the height is the decimal logarithm of the loss")
     parser.add_argument("--clip", type=float, metavar="MAX", help=".vtp only: higher values are drawn at MAX")
 
 

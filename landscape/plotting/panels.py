@@ -150,7 +150,8 @@ def _check_kinds(surfaces: Sequence[Surface], labels: Sequence[str], kind: str) 
 
 def axis_label(axis: Axis, short: bool = False) -> str:
     """What an axis is: its name, its direction, and its unit, the length of that direction; `short` leaves out the particulars."""
-    unit = "" if math.isnan(axis.norm) else " (unit ‖δ‖)" if short else f" (unit ‖δ‖\u00a0=\u00a0{axis.norm:.4g})"
+    equals = ", median\u00a0" if axis.has_draws else "\u00a0=\u00a0"
+    unit = "" if math.isnan(axis.norm) else " (unit ‖δ‖)" if short else f" (unit ‖δ‖{equals}{axis.norm:.4g})"
     text = axis.name if short or axis.label == axis.name else f"{axis.name}: {axis.label}"
     return text + unit if short else textwrap.fill(text + unit, 36, break_on_hyphens=False)
 

@@ -42,7 +42,7 @@ def export(
         path: the new file.
         overwrite: whether a file that exists may be replaced.
         clip: .vtp only: heights above it are drawn at it.
-        log: .vtp only: the height is the natural logarithm; points at or below zero have none and are left out.
+        log: .vtp only: the height is the decimal logarithm, as figures draw it; points at or below zero have none and are left out.
 
     Raises:
         InputError: for an unknown extension, a file that exists, a folder that is missing or not writable, a mesh without a

@@ -37,7 +37,7 @@ def build_mesh(surface: Surface, clip: float | None = None, log: bool = False) -
     Args:
         surface: a line, several draws of one, or a plane.
         clip: heights above it are drawn at it; infinite ones are still left out.
-        log: the height is the natural logarithm; nodes at or below zero have none and are left out.
+        log: the height is the decimal logarithm, as figures draw it; nodes at or below zero have none and are left out.
 
     Raises:
         InputError: when no node has a height, or `clip` is no height.
@@ -53,7 +53,7 @@ def build_mesh(surface: Surface, clip: float | None = None, log: bool = False) -
         raise InputError(f'"{key}" has no finite value{" above zero" if log else ""}, so there is no mesh; export .csv or .npz')
     height = np.where(drawn, values, 1.0)
     height = height if clip is None else np.minimum(height, clip)
-    height = np.log(height) if log else height
+    height = np.log10(height) if log else height
     place = np.meshgrid(*(axis.values for axis in surface.axes), indexing="ij")
     depth = place[1] if surface.kind == "surface" else np.zeros(drawn.shape)  # the draws of a line share one axis
     points = np.stack([_pick(array, drawn) for array in (place[0], depth, height)], axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def read(path: str | os.PathLike[str]) -> Surface:
         if attributes.get("bn") == "moved":  # the word of version 0.1.0
             attributes["bn"] = "interpolated"
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
+        if axes[-1].name == "seed":
+            axes = (_with_draws(axes[0], file, axes[1].values.shape, path), axes[1])
         shape = tuple(len(axis.values) for axis in axes)
         metrics, arrays = _read_values(file, shape, path)
         examples, data = find_group(file, "examples", path), find_group(file, "data", path)
@@ -99,6 +102,19 @@ def _read_axis(file: h5py.File, name: str, path: Path) -> Axis:
     except InputError as error:
         raise InputError(f'{path}: "{name}": {error}') from None
     return Axis(name, values, read_attributes(dataset, path, ("norm", "seed").__contains__))
+
+
+def _with_draws(axis: Axis, file: h5py.File, shape: tuple[int, ...], path: Path) -> Axis:
+    """The axis with the digest and the length of each draw's direction; files of 0.1.0 hold digests as an attribute, and one length."""
+    draws = find_group(file, "draws", path)
+    found: dict[str, Any] = {}
+    if draws is not None and has(draws, "norm"):
+        found["norm"] = _read_array(draws, "norm", shape, path).tolist()
+    if draws is not None and has(draws, "sha256"):
+        found["sha256"] = _read_texts(find(draws, "sha256", path), "draws/sha256", path, MAX_POINTS)
+        if len(found["sha256"]) != shape[0]:
+            raise InputError(f'{path}: "draws/sha256" names {len(found["sha256"])} draws, the axis has {shape[0]}')
+    return replace(axis, attributes={**axis.attributes, **found})
 
 
 def _names(group: h5py.Group | None, shape: tuple[int, ...], path: Path) -> list[str]:
@@ -156,7 +172,7 @@ def _read_points(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> tuple[P
     group = find_group(file, "points", path)
     if group is None or not has(group, "name"):
         return ()
-    names = _read_names(find(group, "name", path), path)
+    names = _read_texts(find(group, "name", path), "points/name", path, _MAX_MODELS)
     if len(group) > _MAX_MODELS:
         raise InputError(f'{path}: "points" has {len(group)} entries, more than the {_MAX_MODELS} that are read')
     shape = (len(names),)
@@ -172,13 +188,12 @@ def _read_points(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> tuple[P
     )
 
 
-def _read_names(dataset: h5py.Dataset | h5py.Group, path: Path) -> list[str]:
+def _read_texts(dataset: h5py.Dataset | h5py.Group, place: str, path: Path, limit: int) -> list[str]:
     """The texts of a one-dimensional dataset."""
-    place = "points/name"
     if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
         raise InputError(f'{path}: "{place}" is not a list of names')
     check_within(dataset, place, path)
-    if dataset.size > _MAX_MODELS or dataset.dtype.itemsize > MAX_TEXT or math.prod(dataset.chunks or ()) > MAX_POINTS:
+    if dataset.size > limit or dataset.dtype.itemsize > MAX_TEXT or math.prod(dataset.chunks or ()) > MAX_POINTS:
         raise InputError(f'{path}: "{place}" has {dataset.size} names of {dataset.dtype.itemsize} bytes, more than are read')
     return [clean(bytes(name).decode("utf-8", errors="replace")) for name in dataset[()]]
 

@@ -29,6 +29,7 @@ ERRORS = {
 
 Arrays = Mapping[str, np.ndarray]
 
+_OF_DRAWS = {"sha256": object, "norm": np.float64}
 _OF_AXES = ("label", "source", "seed", "normalize", "from", "to", "norm", "sha256")
 
 
@@ -61,6 +62,8 @@ def _encode(surface: Surface, directions: Mapping[str, Arrays], keep: str | os.P
     with blank_image(keep) as file:
         _put_header(file, surface)
         scales = [_put_axis(file, axis) for axis in surface.axes]
+        if surface.axes[-1].name == "seed":
+            _put_draws(file, surface.axes[0], scales[1])
         values, done = put_group(file, "values"), put_group(file, "done")
         for key, metric in surface.metrics.items():
             attributes = {"split": metric.split, "metric": metric.name, "unit": metric.unit}
@@ -125,8 +128,20 @@ def _put_header(file: h5py.File, surface: Surface) -> None:
 def _put_axis(file: h5py.File, axis: Axis) -> tuple[h5py.Dataset, bool]:
     values = axis.values.astype(np.int64) if axis.name == "seed" else axis.values
     scale, new = put_scale(file, axis.name, values)
-    put_attributes(scale, axis.attributes, owned=_OF_AXES)
+    single = {name: value for name, value in axis.attributes.items() if name not in _OF_DRAWS or np.ndim(value) == 0}
+    put_attributes(scale, single, owned=_OF_AXES)
     return scale, new
+
+
+def _put_draws(file: h5py.File, axis: Axis, seeds: tuple[h5py.Dataset, bool]) -> None:
+    """What is known of each draw of a line, in arrays: an attribute holds 64 KiB, the digests of a thousand draws."""
+    draws = put_group(file, "draws")
+    for name, kind in _OF_DRAWS.items():
+        values = axis.attributes.get(name)
+        if values is not None and np.shape(values) == seeds[0].shape:
+            put_array(draws, name, np.array(values, dtype=kind), [seeds])
+        else:
+            drop(draws, name)
 
 
 def _put_points(file: h5py.File, surface: Surface) -> None:

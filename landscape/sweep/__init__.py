@@ -14,6 +14,7 @@ from landscape.sweep.merging import merge
 from landscape.sweep.options import Options
 from landscape.sweep.plan import Geometry, plan_line, plan_surface
 from landscape.sweep.running import run
+from landscape.sweep.seeds import check_seeds
 
 __all__ = ["Options", "line", "merge", "surface"]
 
@@ -60,6 +61,7 @@ def line(
     """
     asked = Options.of(options)
     geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
+    seeds = None if seeds is None else check_seeds(seeds)
     return run(lambda: plan_line(problem, start, end, x, seeds, geometry), asked)
 
 

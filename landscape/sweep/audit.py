@@ -108,6 +108,6 @@ def _drawn(plan: Plan, objective: Objective) -> tuple[list[Index], int]:
     """The points of the audit, and how many points of the grid are computed in fp32 anyhow."""
     everything = list(plan.grid.indices())
     coarse = [index for index in everything if not objective.is_exact(plan.place(index))]
-    chosen = np.random.default_rng(plan.seed).permutation(len(coarse))[:_POINTS]
+    chosen = np.random.default_rng(abs(plan.seed)).permutation(len(coarse))[:_POINTS]
     origin = min(everything, key=lambda index: sum(c * c for c in plan.place(index)))
     return list(dict.fromkeys([origin, *(coarse[i] for i in sorted(chosen))])), len(everything) - len(coarse)

@@ -33,6 +33,7 @@ from landscape.subspace import Subspace
 from landscape.surface import Axis
 from landscape.sweep.ground import Ground, Model, described_filters
 from landscape.sweep.policies import settle_policy
+from landscape.sweep.seeds import check_seed, check_seeds
 from landscape.weights import Weights, digest, parameter_names
 
 __all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
@@ -40,7 +41,6 @@ __all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
 BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
 AROUND = (-1.0, 1.0, 51)
-_LARGEST_SEED = 2**53  # the axis of several seeds is float64
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Geometry:
     bn: str | None = None  # what fits: see `settle_policy`
 
     def __post_init__(self) -> None:
-        _check_seed(self.seed)
+        object.__setattr__(self, "seed", check_seed(self.seed))  # numpy's become Python's
 
     @property
     def ignored(self) -> tuple[str, ...] | None:
@@ -64,11 +64,6 @@ class Geometry:
             return None
         words = self.ignore.split(",") if isinstance(self.ignore, str) else list(self.ignore)
         return () if words in (["none"], []) else tuple(sorted(words))
-
-
-def _check_seed(seed: int) -> None:
-    if abs(seed) > _LARGEST_SEED:
-        raise InputError(f"the seed {seed} is too large; seeds go from -2^53 to 2^53")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +105,9 @@ class Plan:
         coordinates = self.grid.coordinates(index)
         if self.n_draws == 1 and len(self.subspace.directions) == len(coordinates):
             return coordinates
-        return tuple(coordinates[0] if draw == index[1] else 0.0 for draw in range(self.n_draws))
+        place = [0.0] * self.n_draws
+        place[index[1]] = coordinates[0]
+        return tuple(place)
 
     def offloaded(self, device: torch.device) -> Plan:
         """The plan with its directions where the device's own memory does not hold them."""
@@ -135,6 +132,7 @@ def plan_line(
     Raises:
         InputError: for options that do not go together, and whatever checkpoints, directions and axes object to.
     """
+    seeds = None if seeds is None else check_seeds(seeds)
     names = names_of({"model": start, "end": end})
     ground = Ground.stored(problem, start, names[0])
     values = axis_values(x if x is not None else BETWEEN_LINE if end is not None else AROUND)
@@ -148,15 +146,13 @@ def plan_line(
     ground, directions, bn, attributes = _spanning(ground, geometry, {"x": values}, seeds)
     axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
     if seeds is not None:
-        for seed in seeds:
-            _check_seed(seed)
         first = directions[0].described()
         shared = {
             "label": f"random directions, {first['normalize']}-normalized",
             "source": "random",
             "normalize": first["normalize"],
         }
-        digests = {"sha256": [direction.sha256 for direction in directions], "norm": float(np.median([d.norm for d in directions]))}
+        digests = {"sha256": [direction.sha256 for direction in directions], "norm": [direction.norm for direction in directions]}
         draws = Axis("seed", np.array(seeds, dtype=np.float64), {"label": "seed"})
         axes = (Axis("x", values, {**shared, **digests}), draws)
     return _plan(problem, ground, "line", axes, directions, bn, geometry.seed, [], attributes)

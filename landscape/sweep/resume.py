@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -172,15 +172,31 @@ def check_same(
     for name in _ATTRIBUTES[1:]:
         check(name, old.attributes.get(name), new.attributes.get(name))
     check("basin level", old.basin_level, new.basin_level)
-    for before, now in zip(old.axes, new.axes, strict=True):
-        if not (before.name == "x" and len(old.axes) == 2 and old.axes[1].name == "seed"):  # there the seed axis says which draws
-            check(f"direction {before.name}", before.attributes.get("sha256"), now.attributes.get("sha256"))
+    for what, before_digest, now_digest in _digests(old, new):
+        check(what, before_digest, now_digest)
     if any("batch_size" in surface.attributes for surface in (old, new)):
         check("batch size, on which these values depend,", _batch_size(old), _batch_size(new))
     for split in new.data:
         for name, word in (("sha256", "content"), ("order", "examples")):
             if split in old.data:
                 check(f"data split {split} ({word})", old.data[split].get(name), new.data[split].get(name))
+
+
+def _digests(old: Surface, new: Surface) -> Iterator[tuple[str, Any, Any]]:
+    """The digests of each direction in two surfaces, of several draws those of the seeds that both have and know."""
+    if old.axes[-1].name != "seed":
+        for before, now in zip(old.axes, new.axes, strict=True):
+            yield f"direction {before.name}", before.attributes.get("sha256"), now.attributes.get("sha256")
+        return
+    first, second = (_by_seed(surface) for surface in (old, new))
+    for seed in first.keys() & second.keys():
+        yield f"direction of seed {seed}", first[seed], second[seed]
+
+
+def _by_seed(surface: Surface) -> dict[int, Any]:
+    digests = surface.axes[0].attributes.get("sha256")
+    seeds = [int(seed) for seed in surface.axes[1].values]
+    return dict(zip(seeds, digests, strict=True)) if isinstance(digests, list) and len(digests) == len(seeds) else {}
 
 
 def _batch_size(surface: Surface) -> Any:
@@ -202,14 +218,17 @@ def positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:
     found = []
     for before, now in zip(old.axes, new.axes, strict=True):
         extent = max(float(np.ptp(now.values)), float(np.abs(now.values).max()), 1e-300)
-        gaps = np.abs(before.values[:, None] - now.values[None, :])
-        nearest = gaps.argmin(axis=1)
-        if float(gaps.min(axis=1).max()) > _SAME_COORDINATE * extent:
+        order = np.argsort(now.values, kind="stable")  # draws come in any order
+        ordered = now.values[order]
+        right = np.searchsorted(ordered, before.values).clip(max=len(ordered) - 1)
+        left = (right - 1).clip(min=0)
+        nearest = np.where(np.abs(before.values - ordered[left]) <= np.abs(before.values - ordered[right]), left, right)
+        if float(np.abs(before.values - ordered[nearest]).max()) > _SAME_COORDINATE * extent:
             raise InputError(
                 f"{place}: its {before.name} axis ({before.text}) is not contained in the one asked for ({now.text}); "
                 "ask for one that contains it, choose another name, or --overwrite to replace it"
             )
-        found.append(nearest)
+        found.append(order[nearest])
     return found
 
 

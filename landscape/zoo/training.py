@@ -7,6 +7,7 @@ import copy
 import hashlib
 import io
 import math
+import numbers
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ def train(
     recipe = plan.recipe if epochs is None else replace(plan.recipe, epochs=epochs)
     if recipe.epochs < 1:
         raise InputError(f"{recipe.epochs} epochs of training; ask for at least one")
-    if not 0 <= seed < 2**63:
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
         raise InputError(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     if every < 1 or steps < 0:
         raise InputError(f"checkpoints every {every} epochs and of {steps} steps; take at least 1, and 0 or more")

@@ -218,11 +218,25 @@ def test_vtp_leaves_out_what_was_not_measured(tmp_path: Path, hole: str) -> None
 
 @vtk_only
 def test_vtp_logarithm_has_no_height_at_or_below_zero(tmp_path: Path) -> None:
-    data = read_vtp(export(line([np.e, 1.0, 0.0, -3.0, np.e**2, 1e300]), tmp_path / "s.vtp", log=True, clip=np.e**3))
+    data = read_vtp(export(line([10.0, 1.0, 0.0, -3.0, 1e-2, 1e300]), tmp_path / "s.vtp", log=True, clip=1e3))
     points = points_of(data)
     np.testing.assert_array_equal(points[:, 0], [0.0, 0.2, 0.8, 1.0])
-    np.testing.assert_allclose(points[:, 2], [1.0, 0.0, 2.0, 3.0], rtol=0, atol=4 * 2.2e-16)  # e, e², e³ rounded once each
-    np.testing.assert_array_equal(array_of(data, "train_loss"), [np.e, 1.0, np.e**2, 1e300])
+    np.testing.assert_allclose(points[:, 2], [1.0, 0.0, -2.0, 3.0], rtol=0, atol=4 * 2.2e-16)  # decades, rounded once each
+    np.testing.assert_array_equal(array_of(data, "train_loss"), [10.0, 1.0, 1e-2, 1e300])
+
+
+@vtk_only
+def test_vtp_and_relief_mean_the_same_by_a_logarithm(tmp_path: Path) -> None:
+    from landscape.plotting import relief
+
+    surface = tilted(np.array([0.0, 0.5, 2.0]), np.array([1.0, 3.0]))
+    heights = points_of(read_vtp(export(surface, tmp_path / "s.vtp", log=True)))[:, 2]
+    figure = relief(surface, log=True)
+    low, high = figure.axes[0].get_zlim()
+    np.testing.assert_allclose(heights.min(), np.log10(surface.values["train_loss"].min()), rtol=1e-15)
+    assert (
+        low - 0.1 * (high - low) <= heights.min() < heights.max() <= high + 0.1 * (high - low)
+    )  # natural ones are 2.3 times as far apart
 
 
 @vtk_only
@@ -258,7 +272,7 @@ def test_vtp_of_a_one_point_axis_has_vertices(tmp_path: Path, shape: tuple[int, 
 @pytest.mark.skipif(not PUBLISHED, reason="the published .vtp files are not beside the checkout (LANDSCAPE_SHARED)")
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
 def test_vtp_agrees_with_the_published_one(tmp_path: Path, path: Path) -> None:
-    """Theirs was clipped at 10 and drawn at ln(loss + 0.1); ours is ln(loss), so the 0.1 is taken off before comparing."""
+    """Theirs was clipped at 10 and drawn at ln(loss + 0.1); ours is log10(loss): each decade is ln 10, and the 0.1 is added before comparing."""
     source = path.with_name(path.name.replace(".zmax10.log.vtp", ".h5"))
     ours = read_vtp(export(read_surface(source), tmp_path / "s.vtp", clip=10.0, log=True))
     theirs = read_vtp(path)
@@ -268,7 +282,7 @@ def test_vtp_agrees_with_the_published_one(tmp_path: Path, path: Path) -> None:
     assert len(points) == drawn.sum()  # both have the same order of points; the not finite ones are no points of ours
     # Theirs is float32: half an ulp of 2.3 is 1.2e-7, and of a coordinate of 50 it is 1.9e-6.
     np.testing.assert_allclose(points[:, :2], reference[drawn, :2], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(np.log(np.exp(points[:, 2]) + 0.1), reference[drawn, 2], rtol=0, atol=1.3e-7)
+    np.testing.assert_allclose(np.log(np.exp(points[:, 2] * np.log(10)) + 0.1), reference[drawn, 2], rtol=0, atol=1.3e-7)
 
     def cells(data: Any, where: np.ndarray) -> set[frozenset[tuple[float, float]]]:
         corners = (
