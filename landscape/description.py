@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.measures import describe_errors, exactness
+from landscape.measures import describe_audit, describe_errors, exactness
 from landscape.surface import Surface
 from landscape.verdict import describe_check
 
@@ -118,6 +118,8 @@ def _plain(attributes: Any) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, np.generic):
             value = value.item()
+        if isinstance(value, list):
+            return [plain(item) for item in value]
         return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
     return {str(name): plain(value) for name, value in attributes.items()}
@@ -186,6 +188,7 @@ def _checks(surface: Surface) -> list[str]:
             f"  audit: {checks['audit_points']} points in fp32 as well, {checks['audit_relative']:.2g} apart at most, relative "
             f"({allowed:g} allowed), {checks['audit_absolute']:.2g} absolute; {checks['fp32_points']} points near the origin are in fp32"
         )
+    lines += [f"  tolerance audit: {told}" for split in surface.data if (told := describe_audit(surface, split, one_by_one=True))]
     return [*lines, f"  not finite: {checks.get('nan_count', 0)} values"]
 
 

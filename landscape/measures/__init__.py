@@ -2,7 +2,7 @@
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
 from landscape.measures.curvature import convexity, least_curvature, least_second_difference
-from landscape.measures.exactness import Exactness, describe_errors, exactness
+from landscape.measures.exactness import Exactness, describe_audit, describe_errors, exactness
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, barrier, bump, climb
 from landscape.measures.noise import rounding_noise
@@ -20,6 +20,7 @@ __all__ = [
     "bump",
     "climb",
     "convexity",
+    "describe_audit",
     "describe_errors",
     "draws",
     "exactness",

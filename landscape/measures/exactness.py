@@ -10,7 +10,9 @@ import numpy as np
 
 from landscape.surface import UNSURE_BELOW, Surface
 
-__all__ = ["Exactness", "describe_errors", "exactness"]
+__all__ = ["Exactness", "describe_audit", "describe_errors", "exactness"]
+
+_SMALLEST = 256  # examples after which a point with a tolerance may stop where its audit found nothing
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,27 @@ def describe_errors(surface: Surface, key: str, shown: np.ndarray | None = None)
     if parts and first:
         parts.append(f"all of it within the first {first:,} examples")
     return ", ".join(parts)
+
+
+def describe_audit(surface: Surface, split: str, one_by_one: bool = False) -> str:
+    """What the self-audit of a tolerance found for a split; empty where there was none, or it was not ended.
+
+    Args:
+        surface: whose checks say so.
+        split: of the data.
+        one_by_one: tell every z, and that they are correlated; else only the largest.
+    """
+    told = {name: surface.checks.get(f"tolerance_audit_{split}_{name}") for name in ("z", "first_look", "settled")}
+    scores, first = told["z"], told["first_look"]
+    if not isinstance(scores, list) or not scores or not told["settled"]:
+        return ""
+    z = np.array([score if isinstance(score, int | float) else np.nan for score in scores], dtype=np.float64)
+    points = f"{len(z)} point{'s' if len(z) > 1 else ''} carried to all {split} examples"
+    begun = f"; every point was given {first:,} examples at least" if isinstance(first, int) and first > _SMALLEST else ""
+    if not one_by_one:
+        return f"{points}: values at most {np.abs(z).max():.2g} standard errors off{begun}"
+    each = ", ".join(f"{score:.2f}" for score in z)
+    return f"{points}, (value − truth)/error = {each}; these are correlated, as all points see the same examples first{begun}"
 
 
 def _first(surface: Surface, split: str) -> int:

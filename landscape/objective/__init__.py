@@ -10,13 +10,14 @@ from landscape.objective.norms import POLICIES, STATISTICS, describe_calibration
 from landscape.objective.objective import Measurement, Objective
 from landscape.objective.private import has_images, trains_otherwise
 from landscape.objective.sample import Sample, choose
-from landscape.objective.statistics import Estimate, wilson
+from landscape.objective.statistics import SMALLEST_LOOK, Estimate, wilson
 from landscape.objective.variances import Variances
 
 __all__ = [
     "MODES",
     "POLICIES",
     "PRECISIONS",
+    "SMALLEST_LOOK",
     "STATISTICS",
     "Calibration",
     "Engine",

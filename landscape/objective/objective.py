@@ -180,6 +180,11 @@ class Objective:
         """The `<split>_<metric>` that are fractions by example; known once a batch was computed."""
         return frozenset(f"{split.sample.split}_{name}" for split in self._splits for name in split.ledger.fractions)
 
+    def begin_looking_at(self, first_looks: Mapping[str, int]) -> None:
+        """With a tolerance let no point stop before it has seen so many examples of each split."""
+        for split in self._splits:
+            split.first_look = first_looks.get(split.sample.split, SMALLEST_LOOK)
+
     def _evaluate(self, batch: Batch, size: int) -> Sums:
         return self._loss(self._model, batch, size)
 

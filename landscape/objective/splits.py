@@ -14,7 +14,7 @@ from landscape.objective.engine import Engine
 from landscape.objective.ledger import Ledger
 from landscape.objective.residence import Residence, Span
 from landscape.objective.sample import Sample
-from landscape.objective.statistics import Estimate, looks, stopped
+from landscape.objective.statistics import SMALLEST_LOOK, Estimate, looks, stopped
 from landscape.problem.data import Batch
 from landscape.problem.losses import Sums
 
@@ -33,6 +33,9 @@ class Split:
         engine: the device the ledger lies on, and the type that is computed in.
         unit: the unit of a metric, by its name.
         lanes: `()` for one point at a time, `(n,)` for n.
+
+    Attributes:
+        first_look: after how many examples a point may stop at the earliest.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Split:
         self.residence = residence
         self._batch_size = batch_size
         self._device = engine.device
+        self.first_look = SMALLEST_LOOK
         self.ledger = Ledger(sample.size, sample.reach, engine.device, lanes, sample.split, engine.dtype, unit)
 
     def run(self, evaluate: Evaluate, tolerance: float = 0.0, at_most: int | None = None) -> int:
@@ -56,7 +60,7 @@ class Split:
         A pass ends where the loss of every point is NaN, or at a look where the tolerance is met.
         """
         size = min(at_most or self.sample.size, self.sample.size)
-        stops = looks(size) if tolerance else [size]
+        stops = looks(size, self.first_look) if tolerance else [size]
         parts, stop = spans(self._batch_size, stops), 0
         watch = _NanWatch(self._device) if len(parts) > 1 else None
         for (start, stop), batch in zip(parts, self.residence.batches(parts), strict=True):  # the last stop counts

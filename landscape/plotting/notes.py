@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape.measures import describe_errors
+from landscape.measures import describe_audit, describe_errors
 from landscape.plotting.caveats import describe_examples, describe_policies, describe_precision
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label, printable
@@ -45,6 +45,7 @@ def note_lines(panels: Sequence[Panel], directions: bool = False) -> list[str]:
             *(panel.left_out for panel in own),
             *(describe_examples(panel.surface, panel.metric.split) for panel in own),
             *_errors(own),
+            *(describe_audit(panel.whole, panel.metric.split) for panel in own),
             describe_precision(own[0].whole),
             *_left_out(own),
             describe_check(own[0].whole),

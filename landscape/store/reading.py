@@ -65,12 +65,17 @@ def read(path: str | os.PathLike[str]) -> Surface:
             attributes={k: v for k, v in attributes.items() if k not in ("format", "format_version", "kind", "axes", "complete")},
             data={name: read_attributes(find(data, name, path), path, _COUNTS.__contains__) for name in data or ()},
             points=_read_points(file, axes, path),
-            checks=_read_group(file, "checks", path, lambda name: name != "failure" and not name.endswith("_compared")),
+            checks=_read_group(file, "checks", path, _is_one_number),
             numbers=_read_numbers(
                 _read_group(file, "numbers", path, lambda name: not name.endswith(("_unit", "_bound", "_withheld", "_note")))
             ),
             runs=_read_runs(file, path),
         )
+
+
+def _is_one_number(name: str) -> bool:
+    """Whether a check has to be one: texts say what failed, and lists what a tolerance's audit found point by point."""
+    return name != "failure" and not name.endswith("_compared") and not name.startswith("tolerance_audit_")
 
 
 def _read_header(file: h5py.File, path: Path) -> dict[str, Any]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from landscape.errors import InputError
 from landscape.executors import Executor
-from landscape.objective import Objective, Sample, main_type
+from landscape.objective import Measurement, Objective, Sample, main_type
 from landscape.surface import Metric, Surface
 from landscape.sweep.allowance import agree, allowed_relative, apart
 from landscape.sweep.place import far_corner, losses_of
 from landscape.sweep.plan import Plan
 
-__all__ = ["compare_ranks", "measure_again", "metrics_of", "nan_counts"]
+__all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of", "nan_counts"]
 
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -40,7 +40,7 @@ def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], o
     if old.kind == "line" and len(node) == 2:  # x and the seed of a draw
         draw = list(plan.axes[1].values).index(node[1])
         coordinates = tuple(node[0] if i == draw else 0.0 for i in range(plan.n_draws))
-    again = objective.measure_all([coordinates])[0].estimates
+    again = measured_as(objective, coordinates, {split: int(counts[stored[0]]) for split, counts in old.examples.items()}).estimates
     allowed = _LOSSY_AGREEMENT if objective.engine.lossy else _AGREEMENT
     where = ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(plan.axes, node, strict=True))
     for key in keys:
@@ -50,6 +50,11 @@ def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], o
                 f"{place}: {key} at {where} is stored as {before:.9g} but measures {now:.9g} now; "
                 "was the model's code or the loss changed? choose another name, or --overwrite to replace it"
             )
+
+
+def measured_as(objective: Objective, place: Sequence[float], used: Mapping[str, int]) -> Measurement:
+    """A point once more: where a tolerance says how many examples a point takes, over as many of each split as it took before."""
+    return objective.measure(place, at_most=used) if objective.engine.tolerance else objective.measure_all([place])[0]
 
 
 def metrics_of(plan: Plan, keys: Sequence[tuple[str, str]]) -> list[Metric]:

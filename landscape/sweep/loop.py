@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from landscape.ending import rescued_by
 from landscape.errors import LandscapeError, RunError
-from landscape.executors import Executor, Task
+from landscape.executors import Executor, Share, Task
+from landscape.objective import Measurement
 from landscape.progress import Progress
 from landscape.surface import Surface
 from landscape.sweep import messages, work
@@ -24,6 +27,8 @@ from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.record import Record
 from landscape.sweep.resume import blank, differing, merge, pending
 from landscape.sweep.self_check import SelfCheck, complain
+from landscape.sweep.settling import settle
+from landscape.sweep.tolerance_audit import ToleranceAudit
 from landscape.sweep.work import Work
 
 __all__ = ["Sweep"]
@@ -50,6 +55,7 @@ class Sweep:
         self._part = Part.of(options.part)
         self._blocks: list[list[Index]] = []  # those left to compute, on the root
         self._missing: set[Index] = set()  # their points that are to be recorded
+        self._tolerance = ToleranceAudit(bench.plan, bench.objective, bench.samples, self._part.n_parts)
 
     def begin(self, old: Surface | None, complaint: str = "") -> float:
         """Check the engine, write the file with what is known, and say what is left to measure and how long it takes.
@@ -85,6 +91,7 @@ class Sweep:
         )
         if old is not None:
             surface = merge(old, surface, str(self._options.to))
+            self._tolerance.resume(old, surface)
             measure_again(plan, bench.objective, bench.samples, old, str(self._options.to))
             if old.runs and (changes := differing(now, old.runs[-1])):
                 self._progress.note(changes)
@@ -119,6 +126,13 @@ class Sweep:
         audited = set(self._audit.points) if missing else set()
         return [block for block in blocks if not (missing | audited).isdisjoint(block)], missing
 
+    def audit(self, deadline: float, seconds: float) -> None:
+        """With a tolerance, measure the points of its audit and settle after how many examples any point may stop."""
+        self._measuring.slowest = seconds
+        surface = self._record.surface if self._record is not None and self._missing else None
+        share_out = partial(self._share_out, deadline=deadline, seconds=seconds)
+        settle(self._executor, self._tolerance, self._bench.objective, self._measuring, surface, self._keys, share_out, self._add)
+
     def measure(self, deadline: float, seconds: float) -> None:
         """Measure the points left, until all are done or no further one would end before the deadline.
 
@@ -127,21 +141,48 @@ class Sweep:
             seconds: that a point takes, at most.
         """
         self._measuring.slowest = 0.0 if self._bench.objective.engine.tolerance else seconds
-        task = Task(
-            items=self._blocks, compute=self._compute, take=self._take, late=lambda: self._measuring.late(deadline), tend=self._tend,
-            rescue=self._rescued, seconds=self._measuring.lanes * seconds,
-        )  # fmt: skip
         started = time.perf_counter()
         self._bench.objective.stopwatch.reset()
+        blocks = [] if self._tolerance.unsettled else [block for block in self._blocks if not self._is_done(block)]
+        share = self._share_out(blocks, self._compute, self._take, deadline, self._measuring.lanes * seconds)
+        self._measuring.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
+
+    def _share_out(
+        self, items: Sequence[Any], compute: Callable[[Any], Any], take: Callable[[Any, Any], None], deadline: float, seconds: float
+    ) -> Share:
+        """Compute items, every rank its share; whatever ends that leaves a file with what there is."""
+        task = Task(
+            items,
+            compute,
+            take,
+            late=lambda: self._measuring.late(deadline),
+            tend=self._tend,
+            rescue=self._rescued,
+            seconds=seconds,
+        )
         try:
             with rescued_by(self._tend, self._end) if self._executor.is_root else nullcontext():
-                share = self._executor.share_out(task)
+                return self._executor.share_out(task)
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
         except BaseException as error:
             self._saved(error)
             raise
-        self._measuring.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
+
+    def _is_done(self, block: Sequence[Index]) -> bool:
+        """Whether nothing of a block is left to measure, nor for the audit of a lossy precision to compare."""
+        open_points = [i for i in block if i in self._missing and not self._is_measured(i)]
+        return not open_points and set(self._audit.points).isdisjoint(block)
+
+    def _is_measured(self, index: Index) -> bool:
+        return self._record is not None and all(self._record.surface.done[key][index] for key in self._keys)
+
+    def _add(self, points: Iterable[tuple[Index, Measurement]]) -> None:
+        """Record points that the audit of a tolerance measured, if nothing is known of them yet."""
+        if self._record is not None:
+            new = [(index, measurement) for index, measurement in points if not self._is_measured(index)]
+            self._record.add(new)
+            self._progress.advance(sum(index in self._missing for index, _ in new))
 
     @property
     def work(self) -> Work:
@@ -185,7 +226,7 @@ class Sweep:
         surface = self._close(ranks)
         n_left = int(surface.runs[-1]["left"])
         left = messages.what_is_left(surface, self._options.to, self._splits, n_left, self._part, ranks)
-        for line in (work.summary(ranks), work.table(ranks), self._audit.summary(), left):
+        for line in (work.summary(ranks), work.table(ranks), self._audit.summary(), *self._tolerance.summary(), left):
             if line:
                 self._progress.note(line)
         complain(failures, self._options.check)
@@ -196,9 +237,7 @@ class Sweep:
         if self._record is None or self._check is None:
             raise RunError("the sweep has not begun")
         surface, before = self._record.surface, len(self._check.failures)
-        measured = [
-            i for block in self._blocks for i in block if i in self._missing and all(surface.done[k][i] for k in self._keys)
-        ]
+        measured = [i for block in self._blocks for i in block if i in self._missing and self._is_measured(i)]
         if time.monotonic() + _POINTS_AT_THE_END * self._check.seconds < deadline:
             self._check.after(surface, measured)
         return self._check.failures[before:]
@@ -207,14 +246,17 @@ class Sweep:
         self._progress.close()
         if self._record is None:
             raise RunError("the sweep has not begun")
-        done = self._record.surface.done
-        n_left = sum(not all(done[key][index] for key in self._keys) for index in self._missing)
+        n_left = sum(not self._is_measured(index) for index in self._missing)
         run = {
             "left": n_left,
             "check_seconds": self._check.spent if self._check else 0.0,
             **(work.described(ranks) if ranks else {}),
         }
-        checks = {**(self._check.attributes if self._check else {}), **self._audit.described()}
+        checks = {
+            **(self._check.attributes if self._check else {}),
+            **self._audit.described(),
+            **self._tolerance.described(),
+        }
         return self._record.finish(run, checks)
 
     def _saved(self, error: BaseException) -> BaseException:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from landscape.ending import check_ended
 from landscape.errors import RunError, UserCodeError, in_a_line
@@ -47,23 +48,40 @@ class Measuring:
         """
         check_ended()
         places = [self._plan.place(index) for index in block]
-        try:
+        with self._placed(block):
             known = [None if self.lanes > 1 else self.known.get(place) for place in places]
             measured = iter(self._objective.measure_all([p for p, old in zip(places, known, strict=True) if old is None]))
             found = [old or next(measured) for old in known]
             exact = [self._audit.exact(index, lossy) for index, lossy in zip(block, found, strict=True)]
-        except Exception as error:
-            where = self._where(block)
-            if out_of_memory(error):
-                raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
-            kind = UserCodeError if isinstance(error, UserCodeError) else RunError
-            raise kind(f"{where}: {in_a_line(error)}") from (error.__cause__ if kind is UserCodeError else None) or error
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
         self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
         self.work.n_points += len(block)
         self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
         self.slowest = max(self.slowest, *(measurement.seconds for measurement in found))
         return list(zip(found, exact, strict=True))
+
+    def alone(self, index: Index, whole: bool) -> Measurement:
+        """One point for the audit of a tolerance: with it, or on all examples. It does not count among those of the run.
+
+        Raises:
+            RunError: as of a block.
+        """
+        with self._placed([index]):
+            found = self._objective.measure(self._plan.place(index), 0.0 if whole else self._objective.engine.tolerance)
+        self.slowest = max(self.slowest, found.seconds)
+        return found
+
+    @contextmanager
+    def _placed(self, block: Sequence[Index]) -> Iterator[None]:
+        """Whatever is raised while a block is measured says where."""
+        try:
+            yield
+        except Exception as error:
+            where = self._where(block)
+            if out_of_memory(error):
+                raise RunError(f"{where}: memory ran out; run again with a smaller --batch-size") from error
+            kind = UserCodeError if isinstance(error, UserCodeError) else RunError
+            raise kind(f"{where}: {in_a_line(error)}") from (error.__cause__ if kind is UserCodeError else None) or error
 
     def checked(self, block: Sequence[Index], results: Sequence[Result], keys: Sequence[str]) -> list[tuple[Index, Result]]:
         """The points of a block, measured by whichever rank, with their results.

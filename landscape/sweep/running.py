@@ -57,7 +57,9 @@ def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> S
             check_agreement(executor, bench.plan, bench.samples)
             sweep = Sweep(executor, options, bench, progress)
             complaint = compare_ranks(executor, bench.plan, bench.objective, bench.samples)
-            sweep.measure(deadline, executor.at_root(lambda: sweep.begin(old, complaint)))
+            seconds = executor.at_root(lambda: sweep.begin(old, complaint))
+            sweep.audit(deadline, seconds)
+            sweep.measure(deadline, seconds)
             ranks = executor.gather(sweep.work)
             return executor.at_root(lambda: sweep.finish(ranks, deadline))
     finally:

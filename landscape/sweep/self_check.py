@@ -17,6 +17,7 @@ from landscape.problem import Examples
 from landscape.reference import Reference
 from landscape.surface import Point, Surface
 from landscape.sweep.allowance import agree
+from landscape.sweep.checks import measured_as
 from landscape.sweep.comparer import Compared, Comparer, Place
 from landscape.sweep.diagnosis import describe_blindness, describe_lost
 from landscape.sweep.ground import Model
@@ -202,7 +203,8 @@ class SelfCheck:
 
     def _check_first(self, surface: Surface, index: tuple[int, ...], keys: Mapping[str, str]) -> None:
         """Measure the run's first node again: noise that set in later shows."""
-        again = losses_of(self._objective.measure_all([self._plan.place(index)])[0], self._samples)
+        used = {split: int(counts[index]) for split, counts in surface.examples.items()}
+        again = losses_of(measured_as(self._objective, self._plan.place(index), used), self._samples)
         relative = _LOSSY_REPEATED if self._objective.engine.lossy else _REPEATED
         for split, key in keys.items():
             before, now = float(surface.values[key][index]), again[split]

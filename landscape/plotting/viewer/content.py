@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import InputError
-from landscape.measures import describe_errors
+from landscape.measures import describe_audit, describe_errors
 from landscape.plotting.caveats import (
     describe_examples,
     describe_left_out,
@@ -175,7 +175,7 @@ def _notes(surface: Surface, part: Surface, key: str) -> list[str]:
     notes = [describe_resolution(surface, part), left_out, describe_errors(part, key)]
     if is_approximate(surface):
         notes[2:2] = [describe_examples(part, part.metrics[key].split)]
-        notes.append(describe_precision(surface))
+        notes += [describe_audit(surface, part.metrics[key].split), describe_precision(surface)]
     notes.append(describe_check(surface))
     return [_sentence(note) for note in notes if note]
 

@@ -93,7 +93,7 @@ def _card(surface: Surface, title: str) -> str:
     return (
         f'<article class="card facts-of"><header><h2>{escape(title)}</h2><p class="shape">{escape(_extent(surface))}</p></header>'
         f"{note}{_rows(_facts(surface), 'facts')}{_again(surface)}"
-        f"{_details('Self-check', [_rows(_words(surface.checks), 'small')] if surface.checks else [])}"
+        f"{_details('Self-check', [_rows(_words(_single(surface.checks)), 'small')] if surface.checks else [])}"
         f"{_details('How it was made', _provenance(surface))}</article>\n"
     )
 
@@ -166,6 +166,11 @@ def _provenance(surface: Surface) -> list[str]:
 
 def _values(values: Mapping[str, float]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value:.6g}" for key, value in values.items())
+
+
+def _single(checks: Mapping[str, Any]) -> dict[str, Any]:
+    """The checks without what a tolerance's audit found point by point."""
+    return {name: value for name, value in checks.items() if not isinstance(value, list)}
 
 
 def _words(attributes: Mapping[str, Any]) -> list[Row]:
