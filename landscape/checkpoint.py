@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError, MissingFileError
+from landscape.errors import InputError, MissingFileError, users_code
 from landscape.modules import copy_module
 from landscape.weights import Weights, read, strip_prefix, unwrap
 
@@ -21,6 +22,8 @@ __all__ = ["Checkpoint", "name_of", "names_of", "weights_of"]
 Checkpoint = str | os.PathLike[str] | nn.Module | Mapping[str, Any]
 
 _EXTRA = "_extra_state"  # what modules keep beside their tensors, by torch's own name for it
+_MOST_INFLATED = 100  # times its length that a file may unpack to; weights shrink to a half, sparse ones to some hundredths
+_HARMLESS = 64 * 2**20  # bytes that any file may unpack to
 _KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
@@ -62,7 +65,8 @@ def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:
     if checkpoint is None:
         return read(module)
     if isinstance(checkpoint, nn.Module):
-        state: Mapping[str, Any] = unwrap(checkpoint).state_dict()
+        with users_code("the model's state_dict"):
+            state: Mapping[str, Any] = unwrap(checkpoint).state_dict()
         place = type(checkpoint).__name__
     elif isinstance(checkpoint, Mapping):
         state, place = checkpoint, "the state dict"
@@ -78,6 +82,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     if not path.is_file():  # a folder, or a pipe that would block
         what = "a folder" if path.is_dir() else "not a file"
         raise InputError(f"{path}: {what}, not a checkpoint; give the path of a file written by torch.save")
+    _check_inflation(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual pickle protocol: what cannot be read is refused below, in one line
@@ -97,6 +102,25 @@ def _load(path: Path) -> Mapping[str, Any]:
     return loaded
 
 
+def _check_inflation(path: Path) -> None:
+    """Refuse a compressed file that says to hold far more than it is long, before any of it is unpacked; torch.save compresses nothing.
+
+    Raises:
+        InputError: naming how much it would be.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        packed = path.stat().st_size
+    except Exception:  # torch's other format, or what torch.load refuses in its own words
+        return
+    if unpacked > max(_HARMLESS, _MOST_INFLATED * packed):
+        raise InputError(
+            f"{path}: {packed / 2**20:.2g} MiB that would be {unpacked / 2**20:,.0f} MiB unpacked, which no weights shrink to; "
+            "write it again with torch.save, which does not compress"
+        )
+
+
 def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Any]:
     for key in _KEYS:
         inner = state.get(key)
@@ -111,7 +135,8 @@ def _state_dict(state: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     private = copy_module(module)
-    expected = private.state_dict()
+    with users_code("the model's state_dict"):
+        expected = private.state_dict()
     model = type(private).__name__
     own = {strip_prefix(name): name for name in expected}  # a model's own names may begin with module., as averaged models' do
     state = _renamed(state, expected, own, place)
@@ -141,10 +166,13 @@ def _fit(state: dict[str, Any], module: nn.Module, place: str) -> Weights:
     left_over = next((name for name in state if name not in expected), None)
     if left_over is not None:
         raise InputError(f"{place}: holds {left_over}, which the model {model} lacks; is it a checkpoint of another architecture?")
-    try:
-        private.load_state_dict({**expected, **state}, strict=False)  # names are compared; a module may keep some out of its state
-    except RuntimeError as error:
-        raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
+    with users_code("loading a state dict into the model"):
+        try:
+            private.load_state_dict(
+                {**expected, **state}, strict=False
+            )  # names are compared; a module may keep some out of its state
+        except RuntimeError as error:
+            raise InputError(f"{place}: does not fit the model {model}: {str(error).splitlines()[-1].strip()}") from error
     return read(private)
 
 

@@ -250,6 +250,7 @@ FAULTS = (
     Fault("T27: draws are not compared", "sweep/resume.py", 'yield f"direction of seed {seed}", first[seed], second[seed]', "yield '', 0, 0", "tests/sweep/test_seeds.py::test_a_draw_that_is_another_direction_is_refused"),
     Fault("T30: one length for all draws", "sweep/plan.py", '"norm": [direction.norm for direction in directions]', '"norm": [directions[0].norm for direction in directions]', "tests/sweep/test_seeds.py::test_each_draw_has_its_own_length"),
     Fault("T30: the logarithm of a mesh is another than a figure's", "store/mesh.py", "np.log10(height)", "np.log(height)", "tests/store/test_export.py"),
+    Fault("C4: a checkpoint is unpacked however much it inflates", "checkpoint.py", "    _check_inflation(path)\n", "", "tests/misuse/test_bad_checkpoints.py"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

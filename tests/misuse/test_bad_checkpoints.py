@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +134,53 @@ def test_payload_would_run(here):
     damage("pickle with code")
     pickle.loads(Path("bad.pt").read_bytes())
     assert Path("ran").is_dir()
+
+
+def zipped(path: Path, changes: dict[str, int], compression: int = zipfile.ZIP_DEFLATED, names: int = 1) -> None:
+    """a.pt packed again, compressed; some members hold so many MiB of zeros instead, under several names that share one place."""
+    with zipfile.ZipFile("a.pt") as old, zipfile.ZipFile(path, "w", compression) as new:
+        for member in old.infolist():
+            suffix = member.filename.partition("/")[2]
+            with new.open(member.filename, "w", force_zip64=True) as file:
+                if suffix in changes:
+                    for _ in range(changes[suffix]):
+                        file.write(bytes(2**20))
+                else:
+                    file.write(old.read(member))
+            if suffix in changes:
+                for k in range(1, names):
+                    twin = copy.copy(new.filelist[-1])
+                    twin.filename = f"{twin.filename}{k}"
+                    new.filelist.append(twin)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "compression"),
+    [
+        ({"data/0": 70}, 1, zipfile.ZIP_DEFLATED),
+        ({"data.pkl": 70}, 1, zipfile.ZIP_DEFLATED),
+        ({"data/0": 7}, 10, zipfile.ZIP_DEFLATED),
+        ({"data/1": 70}, 1, zipfile.ZIP_BZIP2),
+    ],
+)
+def test_a_checkpoint_that_would_inflate_is_refused_before_it_is_unpacked(here, refuse, monkeypatch, changes, names, compression):
+    zipped(Path("bad.pt"), changes, compression, names)
+    assert Path("bad.pt").stat().st_size < 2**18
+    monkeypatch.setattr(torch, "load", lambda path, **options: pytest.fail("it is unpacked"))
+    refuse(LINE.format("bad.pt"), "bad.pt", "70 MiB unpacked", "torch.save")
+
+
+def test_a_checkpoint_that_was_compressed_is_read(here, run):
+    zipped(Path("packed.pt"), {})
+    assert run(LINE.format("packed.pt")).code == 0
+    assert run("line small_problems:net a.pt --x -1:1:3 -o whole.h5").code == 0
+    assert run("diff out.h5 whole.h5").code == 0
+
+
+@pytest.mark.parametrize("places", [slice(-22, None), slice(-300, -22), slice(0, 60)])
+def test_a_zip_file_with_a_damaged_directory_is_refused(here, refuse, places):
+    content = bytearray(Path("a.pt").read_bytes())
+    n = len(content[places])
+    content[places] = np.random.default_rng(0).bytes(n)
+    Path("bad.pt").write_bytes(content)
+    refuse(LINE.format("bad.pt"), "bad.pt", "torch.save")

@@ -232,6 +232,34 @@ def test_a_model_whose_copy_raises_anything_is_one_line(here, line, one_line, na
     assert not (here / "out.h5").exists()
 
 
+class Unloadable(Dot):
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        act()
+        return super().load_state_dict(*arguments, **options)
+
+
+class Unsaveable(Dot):
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
+        act()
+        return super().state_dict(*arguments, **options)
+
+
+def in_loading() -> Problem:
+    return Problem(Unloadable(), lambda model, batch: model(batch) ** 2, {"train": torch.zeros(5, 1)})
+
+
+def in_saving() -> Problem:
+    return Problem(Unsaveable(), lambda model, batch: model(batch) ** 2, {"train": torch.zeros(5, 1)})
+
+
+@pytest.mark.parametrize("name", ["exit", "no exception"])
+@pytest.mark.parametrize(("problem", "says"), [("in_loading", "loading a state dict"), ("in_saving", "the model's state_dict")])
+def test_hooks_of_the_model_that_raise_anything_are_one_line(here, line, one_line, problem, says, name):
+    outcome = line(problem, RAISED[name][0])
+    assert (outcome.code, outcome.out) == (1, "")
+    one_line(outcome.err, says, "raised", RAISED[name][1])
+
+
 @pytest.mark.parametrize("name", FEW)
 def test_in_python_the_users_own_error_is_the_cause(name):
     make, _ = RAISED[name]
