@@ -251,6 +251,8 @@ FAULTS = (
     Fault("T30: one length for all draws", "sweep/plan.py", '"norm": [direction.norm for direction in directions]', '"norm": [directions[0].norm for direction in directions]', "tests/sweep/test_seeds.py::test_each_draw_has_its_own_length"),
     Fault("T30: the logarithm of a mesh is another than a figure's", "store/mesh.py", "np.log10(height)", "np.log(height)", "tests/store/test_export.py"),
     Fault("C4: a checkpoint is unpacked however much it inflates", "checkpoint.py", "    _check_inflation(path)\n", "", "tests/misuse/test_bad_checkpoints.py"),
+    Fault("C14: a package that cannot be loaded is a traceback", "../landscape_command.py", "    except BaseException as error:\n", "    except ValueError as error:\n", "tests/misuse/test_entry.py"),
+    Fault("T29: a file takes the place of a closed stream", "../landscape_command.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 
@@ -275,7 +277,7 @@ def copy_checkout(folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in ("landscape", "tests", "scripts"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for part in ("pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt"):
+    for part in ("pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt", "landscape_command.py"):
         shutil.copy(ROOT / part, folder / part)
 
 

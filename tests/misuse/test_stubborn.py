@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import landscape
+import landscape_command
 from landscape import ending
 from landscape.cli import main
 
@@ -21,7 +22,7 @@ LINE = "line small_problems:stubborn a.pt --x -1:1:401 -o out.h5 --quiet"
 class Child:
     """The command in a fork of this process, which has everything loaded; its output goes to files."""
 
-    def __init__(self, words: str, before: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, words: str | None, before: Callable[[], object] = lambda: None) -> None:
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid:
@@ -30,9 +31,10 @@ class Child:
         try:
             sys.stdout, sys.stderr = open("out.txt", "w"), open("err.txt", "w")  # noqa: SIM115  # for as long as the process lives
             before()
-            code = main(words.split())
-            sys.stdout.flush()
-            sys.stderr.flush()
+            code = landscape_command.main() if words is None else main(words.split())
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
         finally:
             os._exit(code)
 
@@ -98,6 +100,6 @@ def test_what_nohup_started_goes_on_without_its_terminal(here, monkeypatch):
 def test_who_ends_a_process_that_was_forked_off_does_not_mean_us(here, monkeypatch):
     monkeypatch.setattr(ending, "_MORE_PATIENCE", 0.1)
     monkeypatch.setattr(ending, "_PATIENCE", 0.1)
-    child = Child("line small_problems:pooled a.pt --x -1:1:3 -o out.h5 --quiet")
+    child = Child("line small_problems:helped a.pt --x -1:1:3 -o out.h5 --quiet")
     assert child.wait() == 0
     assert Path("err.txt").read_text() == ""
