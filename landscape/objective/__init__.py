@@ -6,7 +6,14 @@ from landscape.objective.allocator import free_bytes, out_of_memory, peak_bytes
 from landscape.objective.calibration import Calibration, agree, calibrate
 from landscape.objective.conversion import main_type
 from landscape.objective.engine import MODES, PRECISIONS, Engine
-from landscape.objective.norms import POLICIES, STATISTICS, describe_calibration, recalibrated_layers, statistics_layers
+from landscape.objective.norms import (
+    POLICIES,
+    STATISTICS,
+    calibration_spans,
+    describe_calibration,
+    recalibrated_layers,
+    statistics_layers,
+)
 from landscape.objective.objective import Measurement, Objective
 from landscape.objective.private import has_images, trains_otherwise
 from landscape.objective.sample import Sample, choose
@@ -28,6 +35,7 @@ __all__ = [
     "Variances",
     "agree",
     "calibrate",
+    "calibration_spans",
     "choose",
     "describe_calibration",
     "free_bytes",

@@ -147,7 +147,7 @@ def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -
         "torch version": str(torch.__version__),
         "weights": digest(plan.subspace.origin),
         "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
-        "data": " ".join(sample.sha256 for sample in samples),
+        "data": " ".join(sample.sha256 for sample in samples) + (plan.problem.examples("train").sha256 if plan.calibrates else ""),
     }
     everybody = executor.gather(mine)
     executor.at_root(lambda: _compare(everybody))

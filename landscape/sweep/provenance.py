@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from landscape.objective import Engine, describe_calibration
+from landscape.objective import Engine, calibration_spans, describe_calibration
 from landscape.sweep.plan import Plan
 
 __all__ = ["describe_run", "describe_subject", "package_version", "source_commit"]
@@ -59,7 +60,9 @@ def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool, basin_l
     if needs_batch_size:
         attributes["batch_size"] = engine.batch_size
     if plan.calibrates:
-        attributes["bn_calibration"] = describe_calibration(plan.problem.examples("train").size)
+        examples = plan.problem.examples("train")
+        used = np.arange(calibration_spans(examples.size)[-1][1])
+        attributes |= {"bn_calibration": describe_calibration(examples.size), "bn_data_sha256": examples.select(used).sha256}
     return attributes
 
 

@@ -171,6 +171,8 @@ def check_same(
             check(f"{name} of direction {before.name}", before.attributes.get(name), now.attributes.get(name))
     for name in _ATTRIBUTES[1:]:
         check(name, old.attributes.get(name), new.attributes.get(name))
+    if "bn_data_sha256" in old.attributes:  # version 0.1.0 did not store it
+        check("training data for recalibration", old.attributes["bn_data_sha256"], new.attributes.get("bn_data_sha256"))
     check("basin level", old.basin_level, new.basin_level)
     for what, before_digest, now_digest in _digests(old, new):
         check(what, before_digest, now_digest)
