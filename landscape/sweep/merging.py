@@ -16,7 +16,7 @@ from landscape.measures import measure
 from landscape.progress import Progress
 from landscape.surface import BY_METRIC, Surface
 from landscape.sweep.checks import nan_counts
-from landscape.sweep.resume import check_same, differing, positions
+from landscape.sweep.resume import check_same, differing, positions, with_intervals
 
 __all__ = ["merge"]
 
@@ -57,6 +57,8 @@ def merge(
             held.enter_context(store.writing(check_target(to, overwrite), progress.note))
         parts = [(os.fspath(file), store.read(file)) for file in files]
         parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
+        fractions = {key for _, part in parts for key in part.low}
+        parts = [(name, with_intervals(part, fractions)) for name, part in parts]
         merged = _Merged(*parts[0])
         for name, part in parts[1:]:
             merged.add(name, part)
@@ -158,9 +160,8 @@ class _Merged:
         shape = self._first.shape
         self._metrics[key] = part.metrics[key]
         self._source[key] = np.zeros(shape, dtype=np.int64)
-        for kind, missing in BY_METRIC.items():
-            if key in getattr(part, kind):
-                self._arrays[kind][key] = np.full(shape, missing)
+        for kind in ("values", "done"):
+            self._arrays[kind][key] = np.full(shape, BY_METRIC[kind])
 
     def _take(self, key: str, part: Surface, where: tuple[np.ndarray, ...]) -> np.ndarray:
         """Take over the values of a metric that were missing; where they were, as a mask over the part."""
@@ -177,9 +178,10 @@ class _Merged:
             )
         new = measured & ~done
         for kind, missing in BY_METRIC.items():
-            if key in self._arrays[kind]:
-                array = self._arrays[kind][key]
-                array[where] = np.where(new, getattr(part, kind).get(key, np.full(part.shape, missing)), array[where])
+            theirs = getattr(part, kind).get(key)
+            if theirs is not None or key in self._arrays[kind]:
+                array = self._arrays[kind].setdefault(key, np.full(self._first.shape, missing))
+                array[where] = np.where(new, missing if theirs is None else theirs, array[where])
         self._source[key][where] = np.where(new, len(self._names) - 1, self._source[key][where])
         return np.asarray(new)
 

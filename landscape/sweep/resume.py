@@ -12,7 +12,7 @@ from landscape.errors import InputError
 from landscape.objective import Sample, wilson
 from landscape.surface import BY_METRIC, Axis, Metric, Surface
 
-__all__ = ["blank", "check_same", "differing", "merge", "pending", "positions"]
+__all__ = ["blank", "check_same", "differing", "merge", "pending", "positions", "with_intervals"]
 
 _ATTRIBUTES = ("weights_sha256", "ignore", "only", "filters", "bn", "bn_calibration", "precision", "tolerance")
 _RUN = ("package_version", "package_commit", "torch", "device", "threads", "engine", "batch_size", "n_ranks")
@@ -81,7 +81,7 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
         InputError: when the two are not of one subject; the first difference is named.
     """
     check_same(old, new, place)
-    old = _with_intervals(old, new.low)
+    old = with_intervals(old, new.low)
     where = np.ix_(*positions(old, new, place))
     metrics = {**new.metrics, **old.metrics}
     shape = new.shape
@@ -113,7 +113,7 @@ def merge(old: Surface, new: Surface, place: str) -> Surface:
     )
 
 
-def _with_intervals(old: Surface, fractions: Iterable[str]) -> Surface:
+def with_intervals(old: Surface, fractions: Iterable[str]) -> Surface:
     """A surface of version 0.1.0 with intervals for its fractions, which had standard errors there: 0 where all or none was right."""
     stderr, low, high = dict(old.stderr), dict(old.low), dict(old.high)
     for key in fractions:

@@ -147,6 +147,19 @@ def test_a_file_of_version_0_1_0_is_read_and_gone_on_with(tmp_path: Path, exampl
         assert np.isfinite(longer.effective["train_loss"]).tolist() == [False, True, False, True, False]
 
 
+@pytest.mark.parametrize("old_first", [True, False])
+def test_parts_of_version_0_1_0_are_merged_with_new_ones(tmp_path: Path, old_first: bool) -> None:
+    old_file(tmp_path / "old.h5", tmp_path, examples=100, part="1/2", x=(0.0, 1.0, 5))
+    line(images(), tmp_path / "part.h5", examples=100, part="2/2", x=(0.0, 1.0, 5))
+    names = ["old.h5", "part.h5"] if old_first else ["part.h5", "old.h5"]
+    merged = landscape.merge([tmp_path / name for name in names], quiet=True)
+    whole = line(images(), examples=100, x=(0.0, 1.0, 5))
+    assert set(merged.stderr) == {"train_loss"}
+    for kind in ("values", "low", "high"):
+        assert np.array_equal(getattr(merged, kind)["train_accuracy"], getattr(whole, kind)["train_accuracy"])
+    assert np.isfinite(merged.effective["train_loss"]).sum() == 2  # of the new part's points
+
+
 def test_a_metric_of_0_1_0_whose_own_name_ends_like_an_error_is_itself(tmp_path: Path) -> None:
     old_file(tmp_path / "old.h5", tmp_path)
     with h5py.File(tmp_path / "old.h5", "r+") as file:
@@ -156,6 +169,15 @@ def test_a_metric_of_0_1_0_whose_own_name_ends_like_an_error_is_itself(tmp_path:
     surface = landscape.read(tmp_path / "old.h5")
     assert set(surface.metrics) == {"train_loss", "train_loss_low", "train_accuracy"}
     assert not surface.low
+
+
+def test_several_points_at_once_have_their_own_errors() -> None:
+    one, several = (line(images(counted), examples=100, engine=engine, batch_size=32) for engine in ("eager", "batched"))
+    for kind in ("stderr", "low", "high", "effective"):
+        assert getattr(one, kind).keys() == getattr(several, kind).keys()
+        for key, array in getattr(one, kind).items():
+            # float32, mapped over points: sums of 100 squares and fourth powers of rounded losses, a few units of 6e-8 each.
+            assert getattr(several, kind)[key] == pytest.approx(array, rel=1e-4), (kind, key)
 
 
 def test_splits_keep_their_own_errors() -> None:
