@@ -10,7 +10,7 @@ import torch
 from landscape.plotting import Graph, graphs
 from landscape.zoo import Training
 from landscape.zoo.study import Claim, Stage, Study, main
-from landscape.zoo.study.likeness import copy_gap, corners, output_gaps, students_of, surface_gap
+from landscape.zoo.study.likeness import copy_gap, corners, in_double, output_gaps, students_of, surface_gap
 from landscape.zoo.study.lines import describe_lead, describe_way, trace_histories, trace_lines
 from landscape.zoo.surgery import Growth
 
@@ -35,7 +35,7 @@ def train(stage: Stage, net: str, growth: Growth | None = None) -> Training:
 
 def measure_seed(stage: Stage) -> dict[str, float]:
     """The numbers of one seed."""
-    teacher, problem = train(stage, "teacher"), stage.problem(problem_name(stage, "teacher"))
+    teacher, problem = train(stage, "teacher"), in_double(stage.problem(problem_name(stage, "teacher")))
     students = students_of(problem, teacher.end, stage.seed)
     axis, inputs = (-1, 1, stage.pick(9, 25, 51)), problem.examples("test").tensors[0]
     how = {"x": axis, "y": axis, "precision": "fp64", "examples": stage.pick(500, None, 5000)}
@@ -51,8 +51,8 @@ def measure_seed(stage: Stage) -> dict[str, float]:
             line = stage.line(f"line-{net}-{start}", own, training.start, training.end, x=(0, 1, stage.pick(13, 41, 101)))
             found = {"training loss": training.train_loss, "test accuracy": training.test_accuracy, **describe_way(line)}
             numbers |= {f"{net}, {start}: {words}": value for words, value in found.items()}
-        own.model.double()  # corners in single precision would turn the plane a little
-        mapped = stage.surface(f"plane-{net}", own, *corners(problem.model, growth, stage.seed), **how)
+        wide = in_double(own)  # corners in single precision would turn the plane a little
+        mapped = stage.surface(f"plane-{net}", wide, *corners(problem.model, growth, stage.seed), **how)
         numbers[f"{net}: largest difference of surfaces / max L"] = surface_gap(plane, mapped)
     trained = torch.load(train(stage, "wider", students["wider"]).end, weights_only=True)["state_dict"]
     return {**numbers, "wider: largest difference of copies after training / largest weight": copy_gap(students["wider"], trained)}

@@ -12,7 +12,7 @@ import landscape
 from landscape.errors import InputError
 from landscape.zoo.models import MultilayerPerceptron
 from landscape.zoo.problems import problem
-from landscape.zoo.study.likeness import copy_gap, corners, output_gap, surface_gap
+from landscape.zoo.study.likeness import copy_gap, corners, in_double, output_gap, surface_gap
 from landscape.zoo.surgery import widen
 from landscape.zoo.training import train
 
@@ -29,10 +29,8 @@ def test_the_output_gap_is_the_largest_difference() -> None:
 
 
 def test_corners_span_the_plane_that_the_sweep_draws_for_the_teacher() -> None:
-    teacher, student = problem("digits-mlp-2x8", init="he"), problem("digits-mlp-2x16")
-    for one in (teacher, student):
-        one.model.double()
-        one.data = {split: (images.double(), labels) for split, (images, labels) in one.data.items()}
+    teacher, student = in_double(problem("digits-mlp-2x8", init="he")), in_double(problem("digits-mlp-2x16"))
+    assert {tensor.dtype for tensor in teacher.examples("test").tensors} == {torch.float64, torch.int64}
     growth = widen(teacher.model, {"1": 16, "3": 16}, seed=2)
     how = {"x": (-1, 1, 3), "y": (-1, 1, 3), "seed": 4, **SMALL}  # the seed draws the examples too
     plane = landscape.surface(teacher, **how)

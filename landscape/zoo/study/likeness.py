@@ -13,11 +13,12 @@ from landscape.directions import moving, random_direction, roles
 from landscape.errors import InputError
 from landscape.modules import copy_module
 from landscape.problem import Problem
+from landscape.problem.data import map_tensors
 from landscape.surface import Surface
 from landscape.weights import Weights, add, read
 from landscape.zoo.surgery import Growth, deepen, hidden_layers, widen
 
-__all__ = ["copy_gap", "corners", "output_gap", "output_gaps", "students_of", "surface_gap"]
+__all__ = ["copy_gap", "corners", "in_double", "output_gap", "output_gaps", "students_of", "surface_gap"]
 
 
 @torch.no_grad()
@@ -35,6 +36,17 @@ def output_gaps(teacher: nn.Module, student: nn.Module, inputs: Tensor) -> dict[
     """`output_gap` in double and in single precision, under their names."""
     precisions = {"largest output difference": torch.float64, "the same in single precision": torch.float32}
     return {words: output_gap(teacher, student, inputs, dtype) for words, dtype in precisions.items()}
+
+
+def in_double(problem: Problem) -> Problem:
+    """A problem in double precision, model and data: types are not changed in a sweep, so that both have to have it."""
+
+    def wide(tensor: Tensor) -> Tensor:
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    data = {split: map_tensors(wide, problem.examples(split).tensors) for split in problem.splits}
+    model = copy_module(problem.model).double()
+    return Problem(model, problem.given_loss, data, problem.per_example, problem.name)
 
 
 def students_of(problem: Problem, checkpoint: Checkpoint, seed: int) -> dict[str, Growth]:
