@@ -104,8 +104,9 @@ def test_a_point_does_not_depend_on_those_before_it(name: str) -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_weights_measured_are_those_of_the_subspace(name: str) -> None:
     problem = CATALOGUE[name]()
+    tensors = problem.examples("train").tensors
     problem.model.double()
-    problem.data = {"train": map_tensors(lambda t: t.double() if t.is_floating_point() else t, problem.examples("train").tensors)}
+    problem.data = {"train": map_tensors(lambda t: t.double() if t.is_floating_point() else t, tensors)}
     loss = problem.given_loss
     problem = Problem(problem.model, copy.deepcopy(loss).double() if isinstance(loss, nn.Module) else loss, problem.data)
     space = plane(problem)
