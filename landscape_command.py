@@ -20,6 +20,10 @@ def main() -> int:
     """
     _open_streams()
     try:
+        os.getcwd()
+    except OSError:  # libraries that torch loads want one, and end the process
+        return _tell("the current folder is gone; change to one that is there", 2)
+    try:
         from landscape.cli import main as run
     except BaseException as error:
         if "--debug" in sys.argv:
@@ -42,11 +46,16 @@ def _refused(error: BaseException) -> int:
     what = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
     short = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
     if interrupted:
-        text = "interrupted"
-    elif short or any(words in str(error) for words in _SHORT_OF_MEMORY):
-        text = f"memory ran out while the package was loaded ({what}); close other programs, or raise the limit (ulimit -v)"
-    else:
-        text = f"the package cannot be loaded: {what}; install it again with pip install torch-landscape, --debug shows where"
+        return _tell("interrupted", 130)
+    if short or any(words in str(error) for words in _SHORT_OF_MEMORY):
+        return _tell(
+            f"memory ran out while the package was loaded ({what}); close other programs, or raise the limit (ulimit -v)", 1
+        )
+    remedy = "install it again with pip install torch-landscape, " if isinstance(error, ImportError) else ""
+    return _tell(f"the package cannot be loaded: {what}; {remedy}--debug shows where", 1)
+
+
+def _tell(text: str, code: int) -> int:
     with contextlib.suppress(OSError):  # nobody may be there to read it
         os.write(2, f"landscape: {text}\n".encode(errors="replace"))
-    return 130 if interrupted else 1
+    return code

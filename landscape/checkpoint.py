@@ -72,6 +72,8 @@ def weights_of(checkpoint: Checkpoint | None, module: nn.Module) -> Weights:
         state, place = checkpoint, "the state dict"
     else:
         place = os.fspath(checkpoint)
+        if not place:
+            raise InputError('the name of a checkpoint is empty (""); give the path of a file written by torch.save')
         state = _load(Path(place))
     return _fit(_state_dict(state, place), module, place)
 

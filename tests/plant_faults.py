@@ -253,6 +253,8 @@ FAULTS = (
     Fault("C4: a checkpoint is unpacked however much it inflates", "checkpoint.py", "    _check_inflation(path)\n", "", "tests/misuse/test_bad_checkpoints.py"),
     Fault("C14: a package that cannot be loaded is a traceback", "../landscape_command.py", "    except BaseException as error:\n", "    except ValueError as error:\n", "tests/misuse/test_entry.py"),
     Fault("T29: a file takes the place of a closed stream", "../landscape_command.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
+    Fault("C14: an axis whose points are one in the weights' type", "sweep/bench.py", "(sizes > 0) & (sizes < limits.tiny)", "(sizes > 0) & (sizes < 0)", "tests/misuse/test_bad_options.py"),
+    Fault("C14: a value with a sign is taken for an option", "cli/parser.py", "(_SIGNED.match(word) and", "(False and", "tests/misuse/test_bad_options.py"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

@@ -17,7 +17,9 @@ _ROOMS = (zoo, sweeps, pictures, page, files, bench)
 _COMMANDS = {command.name: command for room in _ROOMS for command in room.COMMANDS}
 # One example for each command; the help shows it.
 EXAMPLES = {command.name: command.example for command in _COMMANDS.values()}
-_TAKES_A_SIGN = ("--x", "--y")  # their values may begin with a minus, which argparse would take for an option
+_AXES = ("--x", "--y")
+_SIGNED = re.compile(r"-(\d|\.\d|inf|nan)")  # a value that begins with a minus, which argparse would take for an option
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,6 +31,9 @@ class _Parser(argparse.ArgumentParser):
         if choice:
             known = [word.strip(" '\"") for word in choice[3].split(",")]
             message = f'{choice[1].split("/")[-1]} "{choice[2]}" is unknown: {nearest(choice[2], known)}'
+        wrong = re.search(r"argument (.+?): invalid (int|float) value: (['\"])(.*)\3", message)
+        if wrong:
+            message = f'{wrong[1]} is "{wrong[4]}", not {_KINDS[wrong[2]]}'
         stranger = re.search(r"unrecognized arguments: (--[^ =]+)", message)
         if stranger:
             known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
@@ -53,7 +58,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     joined: list[str] = []
     for word in arguments:
-        if joined and joined[-1] in _TAKES_A_SIGN:
+        before = joined[-1] if joined else ""
+        if before in _AXES or (_SIGNED.match(word) and re.fullmatch(r"--[a-z][a-z-]*", before)):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

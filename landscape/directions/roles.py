@@ -126,6 +126,8 @@ def moving(
         InputError: for unknown words in `ignore`, or when nothing is left to move.
     """
     for word in ignore:
+        if word == "none":
+            raise InputError("none stands alone: ignore bias, norm, both or none")
         if word not in IGNORABLE:
             raise InputError(f'cannot ignore "{word}": {nearest(word, [*IGNORABLE, "none"])}')
     names = [

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from landscape.atomic import check_target
 from landscape.errors import InputError
 from landscape.executors import Executor
-from landscape.objective import Engine, Objective, Sample, choose, free_bytes, out_of_memory
+from landscape.objective import Engine, Objective, Sample, choose, free_bytes, main_type, out_of_memory
 from landscape.problem import Examples
 from landscape.progress import Progress
-from landscape.surface import Surface
+from landscape.surface import Axis, Surface
 from landscape.sweep.options import Options, bytes_of
 from landscape.sweep.placement import Place, choose_device, described, n_sharing
 from landscape.sweep.plan import Plan
@@ -65,9 +66,22 @@ def check_plan(plan: Plan, options: Options) -> Plan:
         raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
     if n_points >= _MANY_POINTS and not options.yes:
         raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
+    double = options.precision == "fp64" or (options.precision is None and main_type(plan.problem.model) == torch.float64)
+    for axis in plan.axes:
+        if axis.name != "seed":
+            _check_coordinates(axis, torch.float64 if double else torch.float32)
     for split in options.splits(plan.problem.splits):
         plan.problem.examples(split)
     return plan
+
+
+def _check_coordinates(axis: Axis, dtype: torch.dtype) -> None:
+    """Refuse coordinates that the weights' type cannot tell from infinity, or from 0."""
+    limits, sizes, name = torch.finfo(dtype), np.abs(axis.values), str(dtype).removeprefix("torch.")
+    if sizes.max() > limits.max:
+        raise InputError(f"{axis.name} reaches {sizes.max():.3g}, which is infinite in {name}; ask for a smaller range")
+    if (lost := sizes[(sizes > 0) & (sizes < limits.tiny)]).size:
+        raise InputError(f"{axis.name} has a point at {lost.max():.3g}, which is 0 in {name}; ask for a larger range")
 
 
 def read_existing(options: Options) -> Surface | None:

@@ -28,7 +28,7 @@ except ImportError:  # Python 3.10
         ("raise ImportError('libtorch_cpu.so: failed to map segment from shared object')", ["memory ran out", "libtorch_cpu.so"]),
         ("raise OSError(12, 'Cannot allocate memory')", ["memory ran out", "Cannot allocate memory"]),
         ("import no_such_library_at_all", ["cannot be loaded", "No module named 'no_such_library_at_all'", "pip install"]),
-        ("raise RuntimeError('first line\\nsecond line')", ["cannot be loaded", "RuntimeError: first line; "]),
+        ("raise RuntimeError('first line\\nsecond line')", ["cannot be loaded", "RuntimeError: first line; --debug"]),
         ("raise SystemExit(0)", ["cannot be loaded", "SystemExit: 0"]),
         ("raise KeyboardInterrupt", ["landscape: interrupted"]),
     ],
@@ -58,6 +58,14 @@ def test_so_it_is_where_memory_is_short():
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert "memory ran out" in done.stderr
+
+
+def test_a_current_folder_that_is_gone_is_one_line(monkeypatch, capfd, tmp_path, one_line):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert landscape_command.main() == 2
+    one_line(capfd.readouterr().err, "folder is gone", "change to one")
 
 
 def led_nowhere() -> Problem:
