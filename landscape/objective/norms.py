@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.modules import copy_module
@@ -135,9 +135,11 @@ class _Average:
         if not self._in_calls:
             self._layer.momentum = size / self._in_batches
 
-    def _call(self, layer: nn.Module, inputs: object) -> None:
+    def _call(self, layer: nn.Module, inputs: tuple[object, ...]) -> tuple[object, ...]:
+        """Weigh the call, and give it its inputs channels first: torch adds them up one by one on a CPU where channels lie last."""
         self._in_calls += self._size
         self._layer.momentum = self._size / self._in_calls
+        return tuple(part.contiguous() if isinstance(part, Tensor) and part.device.type == "cpu" else part for part in inputs)
 
     def __exit__(self, *error: object) -> None:
         self._hook.remove()
