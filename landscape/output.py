@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-__all__ = ["Guarded", "complain", "guarded_streams"]
+__all__ = ["Guarded", "complain", "guarded_streams", "print_result", "result_apart"]
 
+_results: list[TextIO] = []  # standard output, for each `result_apart` that is open
 _LONGEST = 500  # letters of a line; a name or a value may be as long as it likes
 
 
@@ -88,6 +89,24 @@ def guarded_streams() -> Iterator[tuple[Guarded, Guarded]]:
             stream.flush()
             stream.silence()
         sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def result_apart() -> Iterator[None]:
+    """What is printed inside goes to standard error, except by `print_result`: what the user's code prints is no part of a result for machines."""
+    before = sys.stdout
+    _results.append(before)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = before
+        _results.pop()
+
+
+def print_result(text: str) -> None:
+    """Print a result on standard output, inside `result_apart` too."""
+    print(text, file=_results[-1] if _results else sys.stdout)
 
 
 def complain(text: str, trace: str = "") -> None:

@@ -256,6 +256,7 @@ FAULTS = (
     Fault("T29: a file takes the place of a closed stream", "../landscape_command.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
     Fault("C14: an axis whose points are one in the weights' type", "sweep/bench.py", "(sizes > 0) & (sizes < limits.tiny)", "(sizes > 0) & (sizes < 0)", "tests/misuse/test_bad_options.py"),
     Fault("C14: a value with a sign is taken for an option", "cli/parser.py", "(_SIGNED.match(word) and", "(False and", "tests/misuse/test_bad_options.py"),
+    Fault("C14: what the user's code prints is in the JSON", "cli/main.py", "with result_apart() if machines else", "with nullcontext() if machines else", "tests/misuse/test_talk.py"),
     Fault("existing files overwritten", "atomic.py", "    if not overwrite:", "    if False:", "tests/misuse/test_bad_outputs.py"),
 )  # fmt: skip
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 
 from landscape.atomic import check_target, replacing
-from landscape.cli.command import PROBLEM_HELP, Command, add_output, add_settings, add_talk, as_json, check_distinct, problem_of
+from landscape.cli.command import (
+    PROBLEM_HELP,
+    Command,
+    add_output,
+    add_settings,
+    add_talk,
+    as_json,
+    check_distinct,
+    print_json,
+    problem_of,
+)
 from landscape.cli.values import examples, words
 
 __all__ = ["COMMANDS"]
@@ -43,7 +53,10 @@ def _bench(options: argparse.Namespace) -> int:
         precision=options.precision, rounds=options.rounds, quiet=options.quiet,
     )  # fmt: skip
     result = {"command": options.words, **report.tabulate()}
-    print(as_json(result) if options.json else report.describe())  # first, for the disk may be full by now
+    if options.json:  # first, for the disk may be full by now
+        print_json(result)
+    else:
+        print(report.describe())
     if options.out is not None:
         with replacing(options.out) as path:
             path.write_text(as_json(result, indent=1) + "\n", "utf-8")

@@ -13,6 +13,7 @@ from typing import Any
 
 from landscape.cli.values import setting
 from landscape.errors import InputError
+from landscape.output import print_result
 from landscape.problem import Problem, resolve
 
 __all__ = [
@@ -104,7 +105,7 @@ def check_distinct(out: str | Path, *inputs: str | None) -> None:
 
 def print_json(result: Any) -> None:
     """Print a result for machines."""
-    print(as_json(result))
+    print_result(as_json(result))
 
 
 def as_json(result: Any, indent: int | None = None) -> str:

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from landscape.ending import ended_gently
 from landscape.errors import LandscapeError, in_a_line
 from landscape.executors import launched_rank, without_traces
-from landscape.output import Guarded, complain, guarded_streams
+from landscape.output import Guarded, complain, guarded_streams, result_apart
 
 __all__ = ["main"]
 
@@ -55,7 +55,9 @@ def _execute(words: Sequence[str]) -> tuple[int, bool]:
         options.parser.print_help()
         return 2, True
     options.words = shlex.join(["landscape", *words])  # for the file's provenance
-    return options.execute(options), options.prints or getattr(options, "json", False)
+    machines = getattr(options, "json", False)
+    with result_apart() if machines else nullcontext():
+        return options.execute(options), options.prints or machines
 
 
 def _printed(out: Guarded, code: int) -> int:

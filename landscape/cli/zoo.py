@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from landscape.cli.command import Command, add_problem, add_talk, print_json
@@ -26,7 +25,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     result = demo.run(options.out, seed=options.seed, quiet=options.quiet)
     if launched().is_root:
-        print(json.dumps(result.tabulate()) if options.json else result.describe())
+        if options.json:
+            print_json(result.tabulate())
+        else:
+            print(result.describe())
     return 0 if result.passed else 1
 
 

@@ -94,6 +94,16 @@ def test_json_is_all_there_is_on_standard_output(run, words, key):
     assert key in strict(outcome.out)
 
 
+def test_what_the_users_code_prints_is_no_part_of_the_result(run):
+    """As torchvision's data sets do: "Files already downloaded and verified"."""
+    outcome = run("line small_problems:chatty a.pt --x -1:1:3 -o out.h5 --json --quiet")
+    assert outcome.code == 0
+    assert strict(outcome.out)["file"] == "out.h5"
+    assert "verified" in outcome.err
+    assert "a batch" in outcome.err
+    assert "verified" in run("line small_problems:chatty a.pt --x -1:1:3 -o other.h5").out
+
+
 def test_json_of_the_zoo(run):
     assert "digits-resnet26" in [entry["name"] for entry in strict(run("problems --json").out)]
 
