@@ -220,18 +220,6 @@ class Surface:
             raise InputError(f'no metric "{key}" in this surface: {nearest(key, self.metrics)}')
         return self.metrics[key]
 
-    def same_examples(self, split: str) -> bool:
-        """Whether every measured point used the same examples of `split`, so that differences between points are exact.
-
-        A point without a value does not count: its pass ended where the loss became NaN.
-        """
-        counts = self.examples.get(split)
-        if counts is None or float(self.attributes.get("tolerance", 0.0) or 0.0) > 0:
-            return counts is None
-        lost = np.isnan(self.values[f"{split}_loss"]) if f"{split}_loss" in self.values else np.zeros(counts.shape, dtype=bool)
-        used = counts[(counts > 0) & ~lost]
-        return used.size == 0 or bool((used == used[0]).all())
-
     @property
     def basin_level(self) -> float:
         """How far above the origin's loss the basin reaches that numbers, figures and pages tell of; 1 where a file does not say."""

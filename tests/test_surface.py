@@ -152,14 +152,6 @@ def test_a_line_keeps_all_its_draws() -> None:
     assert line.complete_part("test_loss") is None
 
 
-def test_same_examples() -> None:
-    counts = np.full((3, 2), 50)
-    assert plane(examples={"test": counts}).same_examples("test")
-    assert plane(examples={"test": counts * [[1, 0], [1, 1], [1, 1]]}).same_examples("test")  # one point is not measured yet
-    assert not plane(examples={"test": counts * [[1, 2], [1, 1], [1, 1]]}).same_examples("test")
-    assert not plane(examples={"test": counts}, attributes={"tolerance": 0.05}).same_examples("test")
-
-
 def test_a_number_shows_its_bound_and_unit() -> None:
     assert str(Number(0.5, "nat", "≥")) == "≥ 0.5 nat"
 

@@ -5,13 +5,17 @@ from landscape.measures.curvature import convexity, least_curvature, least_secon
 from landscape.measures.exactness import Exactness, describe_audit, describe_errors, exactness
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, barrier, bump, climb
-from landscape.measures.noise import rounding_noise
+from landscape.measures.noise import Noise, Paired, Rounding, Unknown, noise_without_losses, rounding_noise
 from landscape.measures.summary import measure
 from landscape.measures.turning import turning_points, turning_points_between
 from landscape.measures.values import draws
 
 __all__ = [
     "Exactness",
+    "Noise",
+    "Paired",
+    "Rounding",
+    "Unknown",
     "alpha_half",
     "barrier",
     "basin_radius",
@@ -29,6 +33,7 @@ __all__ = [
     "measure",
     "minima",
     "minimum",
+    "noise_without_losses",
     "rounding_noise",
     "turning_points",
     "turning_points_between",

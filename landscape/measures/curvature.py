@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 
-from landscape.measures.noise import SIGNIFICANT, rounding_noise
+from landscape.measures.noise import SIGNIFICANT, Noise, noise_without_losses
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
 __all__ = ["convexity", "least_curvature", "least_second_difference", "second_difference", "smaller_eigenvalue"]
 
 
-def convexity(surface: Surface, key: str | None = None) -> Number | None:
+def convexity(surface: Surface, key: str | None = None, noise: Noise | None = None) -> Number | None:
     """The share of interior points where the smaller eigenvalue of the 2×2 difference Hessian is positive beyond 3 of its noise.
 
     For a line, the share where the second difference is. Points with a neighbour that is not finite or not measured yet are not
-    counted. None where no point is left, where an axis has fewer than 3 points, or where points used different examples:
-    then the noise of sampling does not cancel. The sign depends neither on the unit nor on the sense of the axes.
+    counted. None where no point is left, and where an axis has fewer than 3 points. Withheld where the noise is not known. The sign
+    depends neither on the unit nor on the sense of the axes.
+
+    Args:
+        surface: a line of one draw, or a plane.
+        key: the values to measure; the training loss without one.
+        noise: of the values; without it, what is known from the surface alone.
     """
     metric = surface.metric(key)
     values, _ = measured(surface, metric.key)
-    if not surface.same_examples(metric.split) or min(values.shape) < 3:
+    if min(values.shape) < 3:
         return None
-    noise = rounding_noise(surface, metric.key)
-    finite = np.where(np.isfinite(values), values, np.nan)
-    if surface.kind == "line":
-        curvature, own = second_difference(surface.x, finite, noise)
-    else:
-        curvature, own = smaller_eigenvalue(surface.x, surface.y, finite, noise)
+    noise = noise_without_losses(surface, metric.key) if noise is None else noise
+    values, _ = noise.compared(values, surface.origin(metric.key))
+    curvature, coefficients = _curvature(surface, values)
     counted = np.isfinite(curvature)
     if not counted.any():
         return None
-    return Number(float(np.mean(curvature[counted] > SIGNIFICANT * own[counted])), "fraction of the points")
+    unit = "fraction of the points"
+    if noise.withheld:
+        return Number(math.nan, unit, withheld=noise.withheld)
+    own = noise.of(coefficients[counted], _windows(np.arange(values.size).reshape(values.shape))[counted])
+    return Number(float(np.mean(curvature[counted] > SIGNIFICANT * own)), unit)
 
 
 def least_curvature(surface: Surface, key: str | None = None) -> Number | None:
@@ -46,10 +53,7 @@ def least_curvature(surface: Surface, key: str | None = None) -> Number | None:
     values, _ = measured(surface, metric.key)
     if min(values.shape) < 3:
         return None
-    finite = np.where(np.isfinite(values), values, np.nan)
-    noise = np.zeros_like(finite)
-    line = surface.kind == "line"
-    curvature, _ = second_difference(surface.x, finite, noise) if line else smaller_eigenvalue(surface.x, surface.y, finite, noise)
+    curvature, _ = _curvature(surface, values)
     counted = curvature[np.isfinite(curvature)]
     unit = f"{metric.unit} by squared unit of the axes".lstrip()
     return Number(float(counted.min()), unit) if counted.size else None
@@ -80,31 +84,28 @@ def _is_even(axis: np.ndarray) -> bool:
     return bool(np.allclose(np.diff(axis), axis[1] - axis[0], rtol=1e-9, atol=0))
 
 
-def second_difference(x: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Second derivative at the interior nodes of a line and its noise, both `(n-2,)`; exact for parabolas on any spacing.
+def second_difference(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Second derivative at the interior nodes of a line, `(n-2,)`, and its coefficients, `(n-2, 3)`; exact for parabolas on any spacing.
 
-    L'' ≈ Σ_k w_k L_{i-1+k}, w = 2·[1/(p(p+q)), -1/(pq), 1/(q(p+q))] with the spacings p before and q after the node; its noise is
-    √(Σ (w_k σ_k)²).
+    L'' ≈ Σ_k w_k L_{i-1+k}, w = 2·[1/(p(p+q)), -1/(pq), 1/(q(p+q))] with the spacings p before and q after the node.
 
-    >>> second_difference(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 9.0]), np.zeros(3))[0].tolist()
+    >>> second_difference(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 9.0]))[0].tolist()
     [2.0]
     """
     weights = _weights(x)
-    window = np.lib.stride_tricks.sliding_window_view
-    return (weights * window(values, 3)).sum(axis=1), np.sqrt(((weights * window(noise, 3)) ** 2).sum(axis=1))
+    return (weights * _windows(values)).sum(axis=1), weights
 
 
-def smaller_eigenvalue(x: np.ndarray, y: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smaller eigenvalue λ of the difference Hessian at the interior nodes and its noise, both `(nx-2, ny-2)`.
+def smaller_eigenvalue(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smaller eigenvalue λ of the difference Hessian at the interior nodes, `(nx-2, ny-2)`, and its derivatives, `(nx-2, ny-2, 9)`.
 
     L_xx and L_yy are the second differences of `second_difference`; L_xy is the difference of the four diagonal neighbours,
     (L_++ - L_+- - L_-+ + L_--) / ((x_+ - x_-)(y_+ - y_-)). All three are exact for quadratics on any spacing.
     λ = (L_xx + L_yy)/2 - √(((L_xx - L_yy)/2)² + L_xy²). To first order δλ = v_x² δL_xx + 2 v_x v_y δL_xy + v_y² δL_yy with the unit
-    eigenvector v of λ, which is linear in the nine nodes of the stencil: the noise is √(Σ (c_node σ_node)²), the middle
-    node's coefficient being that of L_xx and L_yy together.
+    eigenvector v of λ, which is linear in the nine nodes of the stencil; the derivatives by them are in grid order, the middle
+    node's being that of L_xx and L_yy together.
     """
     nodes = np.lib.stride_tricks.sliding_window_view(values, (3, 3))
-    sigmas = np.lib.stride_tricks.sliding_window_view(noise, (3, 3))
     weights_x, weights_y = _weights(x)[:, None, :], _weights(y)[None, :, :]
     corner = 1 / np.multiply.outer(x[2:] - x[:-2], y[2:] - y[:-2])
     xx = (weights_x * nodes[:, :, :, 1]).sum(axis=2)
@@ -113,15 +114,24 @@ def smaller_eigenvalue(x: np.ndarray, y: np.ndarray, values: np.ndarray, noise: 
     eigenvalue = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
     angle = np.arctan2(2 * xy, xx - yy) / 2  # of the larger eigenvalue's vector
     v_x, v_y = -np.sin(angle), np.cos(angle)
-    variance = np.zeros_like(eigenvalue)
-    for p, q in product(range(3), repeat=2):
-        coefficient = 2 * v_x * v_y * corner * ((p - 1) * (q - 1))
-        if q == 1:
-            coefficient = coefficient + v_x**2 * weights_x[:, :, p]
-        if p == 1:
-            coefficient = coefficient + v_y**2 * weights_y[:, :, q]
-        variance += (coefficient * sigmas[:, :, p, q]) ** 2
-    return eigenvalue, np.sqrt(variance)
+    coefficients = np.zeros((*eigenvalue.shape, 3, 3))
+    for p, q in product((0, 2), repeat=2):
+        coefficients[:, :, p, q] = 2 * v_x * v_y * corner * ((p - 1) * (q - 1))
+    coefficients[:, :, :, 1] += (v_x**2)[:, :, None] * weights_x
+    coefficients[:, :, 1, :] += (v_y**2)[:, :, None] * weights_y
+    return eigenvalue, coefficients.reshape(*eigenvalue.shape, 9)
+
+
+def _curvature(surface: Surface, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `second_difference` or `smaller_eigenvalue` finds, NaN where a neighbour is not finite."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    return second_difference(surface.x, finite) if surface.kind == "line" else smaller_eigenvalue(surface.x, surface.y, finite)
+
+
+def _windows(values: np.ndarray) -> np.ndarray:
+    """Of each interior node its neighbourhood, in grid order: `(n-2, 3)` or `(nx-2, ny-2, 9)`."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, (3,) * values.ndim)
+    return windows.reshape(*windows.shape[: values.ndim], -1)
 
 
 def _weights(axis: np.ndarray) -> np.ndarray:

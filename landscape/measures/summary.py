@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from landscape.measures.basin import basin_radius, basin_radius_weights, basin_s
 from landscape.measures.curvature import convexity
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, bump
+from landscape.measures.noise import Noise, noise_without_losses
 from landscape.measures.turning import turning_points, turning_points_between
 from landscape.measures.values import draws
 from landscape.surface import Number, Surface
@@ -17,26 +19,35 @@ from landscape.surface import Number, Surface
 __all__ = ["measure"]
 
 
-def measure(surface: Surface, basin_level: float | None = None, key: str | None = None) -> dict[str, Number]:
+def measure(
+    surface: Surface, basin_level: float | None = None, key: str | None = None, noise: Sequence[Noise] | None = None
+) -> dict[str, Number]:
     """Every number that is defined for this surface, by its name, each with its unit.
 
     Of a line of several draws each draw is measured by itself, and a number is the median over the draws; numbers that some
     draw does not have are left out. Partial surfaces give what their measured points tell.
 
+    Numbers that count signs (turning points, minima, convexity, whether there is a lower place than the origin) need to know how far
+    neighbouring values may be off together. For a random sample of the examples that takes the losses of single examples, which only
+    the run itself has: it stores what it found with the surface, and of a surface that was read these numbers are withheld here.
+
     Args:
         surface: a line, several draws of a line, or a plane; finished or not.
         basin_level: how far above the origin's loss the basin reaches, in the metric's unit; the surface's own by default.
         key: the values to measure, `<split>_<metric>`, lower is better; the training loss without one.
+        noise: of the values of each draw; without it, what is known from the surface alone.
 
     Raises:
         InputError: when the surface has no such metric, or the level is not a positive number.
     """
-    single = [_measure_draw(draw, basin_level, surface.metric(key).key) for draw in draws(surface)]
+    key, parts = surface.metric(key).key, draws(surface)
+    known = [noise_without_losses(draw, key) for draw in parts] if noise is None else noise
+    single = [_measure_draw(draw, basin_level, key, own) for draw, own in zip(parts, known, strict=True)]
     names = [name for name in single[0] if all(name in numbers for numbers in single)]
     return {name: _median([numbers[name] for numbers in single]) for name in names}
 
 
-def _measure_draw(surface: Surface, basin_level: float | None, key: str) -> dict[str, Number]:
+def _measure_draw(surface: Surface, basin_level: float | None, key: str, noise: Noise) -> dict[str, Number]:
     radius = basin_radius(surface, basin_level, key)
     numbers = {
         "basin_radius": radius,
@@ -44,11 +55,11 @@ def _measure_draw(surface: Surface, basin_level: float | None, key: str) -> dict
         "basin_share": basin_share(surface, basin_level, key),
         "bump": bump(surface, key),
         "alpha_half": alpha_half(surface, key),
-        "turning_points_between": turning_points_between(surface, key),
-        "convexity": convexity(surface, key),
-        "turning_points": turning_points(surface, key),
-        "minima": minima(surface, key),
-        **minimum(surface, key),
+        "turning_points_between": turning_points_between(surface, key, noise),
+        "convexity": convexity(surface, key, noise),
+        "turning_points": turning_points(surface, key, noise),
+        "minima": minima(surface, key, noise),
+        **minimum(surface, key, noise),
     }
     return {name: number for name, number in numbers.items() if number is not None}
 

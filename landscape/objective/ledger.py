@@ -103,6 +103,20 @@ class Ledger:
         """The losses recorded from `start` to `stop`, `(*lanes, n)`."""
         return self._sums["loss"][..., start:stop]
 
+    def linear_losses(self, places: Tensor, n: int) -> Tensor | None:
+        """The losses of some examples among the first n, `(*lanes, m)` float32, whose mean over all n is the loss.
+
+        Of a ratio R = Σs/Σw they are linear to first order: R + (s_i − R w_i)/w̄. None of whole batches.
+        """
+        if not self._by_example:
+            return None
+        sums, weights = self._sums["loss"], self._weights.get("loss")
+        if weights is None:
+            return sums[..., places].float()
+        below = weights[..., :n].sum(dim=-1, keepdim=True)
+        ratio = sums[..., :n].sum(dim=-1, keepdim=True) / below
+        return (ratio + (sums[..., places] - ratio * weights[..., places]) * (n / below)).float()
+
     def summary(self, n: int) -> Tensor:
         """The sums of all metrics over the first n examples that their estimates need, `(*lanes, n_sums)`, still on the device."""
         return torch.stack([total for name in self._sums for total in self._totals(name, n)], dim=-1)

@@ -40,10 +40,14 @@ _SHARE = 0.8  # of the free memory, for the examples
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one point gave: an estimate for each `<split>_<metric>`, and the seconds it took."""
+    """What one point gave: an estimate for each `<split>_<metric>`, the seconds it took, and the losses that are to be kept.
+
+    These are those of single examples of one split, `(m,)` float32, where `Objective.keep` asked for some and the loss is a number.
+    """
 
     estimates: Mapping[str, Estimate]
     seconds: float
+    losses: np.ndarray | None = None
 
 
 class Objective:
@@ -137,8 +141,15 @@ class Objective:
                 self._recalibrate(self._calibration)
             used = [split.run(self._evaluate, tolerance, (at_most or {}).get(split.sample.split)) for split in self._splits]
             (estimates,) = collect(self._splits, used)
+            (losses,) = self._losses(self._splits, used, [estimates])
         self.stopwatch.settle()
-        return Measurement(estimates, time.perf_counter() - started)
+        return Measurement(estimates, time.perf_counter() - started, losses)
+
+    def keep(self, split: str, places: np.ndarray) -> None:
+        """Have measurements tell the losses of single examples: of one split, those at some places `(m,)` of its sample."""
+        for each in (*self._splits, *self._lanes):
+            if each.sample.split == split:
+                each.keep(places)
 
     def trial(self) -> int:
         """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here.
@@ -196,9 +207,23 @@ class Objective:
             weights = self._timed_several(padded)
             used = [split.run(lambda batch, size: batched(weights, batch, size)) for split in self._lanes]
             estimates = collect(self._lanes, used, n_lanes)
+            losses = self._losses(self._lanes, used, estimates)
         self.stopwatch.settle()
         seconds = (time.perf_counter() - started) / len(places)
-        return [Measurement(found, seconds) for found in estimates[: len(places)]]
+        return [Measurement(found, seconds, own) for found, own in zip(estimates, losses[: len(places)], strict=False)]
+
+    def _losses(
+        self, splits: Sequence[Split], used: Sequence[int], estimates: Sequence[Mapping[str, Estimate]]
+    ) -> list[np.ndarray | None]:
+        """The losses to keep of each point; none of a point whose pass ended at a NaN."""
+        for split, n in zip(splits, used, strict=True):
+            if (found := split.losses(n)) is not None:
+                key = f"{split.sample.split}_loss"
+                return [
+                    None if math.isnan(point[key].value) else own
+                    for point, own in zip(estimates, np.atleast_2d(found), strict=True)
+                ]
+        return [None] * len(estimates)
 
     def _recalibrate(self, examples: Resident) -> None:
         sizes = (stop - start for start, stop in self._calibration_spans)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,6 +53,7 @@ class Split:
         self._batch_size = batch_size
         self._device = engine.device
         self.first_look = SMALLEST_LOOK
+        self._kept: Tensor | None = None
         self.ledger = Ledger(sample.size, sample.reach, engine.device, lanes, sample.split, engine.dtype, unit)
 
     def run(self, evaluate: Evaluate, tolerance: float = 0.0, at_most: int | None = None) -> int:
@@ -78,6 +80,17 @@ class Split:
             until = self._until_nan(self.ledger.losses(0, n)[lane], n)
             found = {name: replace(estimate, n_examples=until) for name, estimate in found.items()}
         return {f"{self.sample.split}_{name}": estimate for name, estimate in found.items()}
+
+    def keep(self, places: np.ndarray) -> None:
+        """Have `losses` tell those of the examples at some places of the sample."""
+        self._kept = torch.from_numpy(places).to(self._device)
+
+    def losses(self, n: int) -> np.ndarray | None:
+        """The losses of the kept examples among the first n, `(*lanes, m)` float32; None where none are kept, or there are none."""
+        if self._kept is None:
+            return None
+        found = self.ledger.linear_losses(self._kept[self._kept < n], n)
+        return None if found is None else found.cpu().numpy()
 
     def _until_nan(self, losses: Tensor, n: int) -> int:
         wrong = losses.isnan().nonzero()

@@ -22,6 +22,7 @@ from landscape.sweep.blocks import Part, blocks_of
 from landscape.sweep.checks import measure_again, metrics_of
 from landscape.sweep.measuring import Index, Measuring, Result
 from landscape.sweep.options import Options
+from landscape.sweep.paired import PairedErrors
 from landscape.sweep.place import direction_arrays
 from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.record import Record
@@ -47,6 +48,7 @@ class Sweep:
         self._bench = bench
         self._audit = Audit(bench.plan, bench.objective, options.audit_tolerance)
         self._measuring = Measuring(bench.plan, bench.objective, self._audit)
+        self._paired = PairedErrors(bench.plan.problem, bench.objective, bench.samples)
         self._progress = progress
         self._record: Record | None = None
         self._check: SelfCheck | None = None
@@ -98,7 +100,8 @@ class Sweep:
         self._blocks, self._missing = self._left(set(pending(surface, self._keys)))
         path = Path(self._options.to) if self._options.to is not None else None
         directions = direction_arrays(plan) if self._options.save_directions else None
-        self._record = Record(surface, path, directions, resumed=old is not None)
+        self._paired.begin(surface, old, check.measured.get((0.0,) * bench.objective.n_directions))
+        self._record = Record(surface, path, directions, self._paired, resumed=old is not None)
         return self._announce(check.seconds)
 
     def _checked(self, old: Surface | None, complaint: str) -> SelfCheck:
@@ -257,7 +260,7 @@ class Sweep:
             **self._audit.described(),
             **self._tolerance.described(),
         }
-        return self._record.finish(run, checks)
+        return self._record.finish(run, checks, interrupted=not ranks)
 
     def _saved(self, error: BaseException) -> BaseException:
         """The error that ends the run, with a word about what the file holds; other ranks than the root have none."""

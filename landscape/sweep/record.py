@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.errors import RunError
-from landscape.measures import measure
 from landscape.objective import Measurement
 from landscape.surface import Surface
 from landscape.sweep.checks import nan_counts
+from landscape.sweep.paired import PairedErrors
 
 if TYPE_CHECKING:
     from landscape.store import Recorder
@@ -30,6 +30,7 @@ class Record:
         surface: as it stands before the first measurement; its arrays are filled in place.
         path: its file, written complete here and recorded into from then on; None keeps it in memory.
         directions: to be stored in the file, axis name → parameter name → array.
+        paired: keeps what errors of differences take, and measures the surface at the end.
         resumed: whether the file is there and gone on with, so that what others put into it stays.
 
     Raises:
@@ -41,12 +42,14 @@ class Record:
         surface: Surface,
         path: Path | None,
         directions: Mapping[str, Mapping[str, np.ndarray]] | None,
+        paired: PairedErrors,
         resumed: bool = False,
     ) -> None:
         self.surface = surface
         self._arrays = _arrays(surface)
         self._lock = threading.RLock()
         self._directions = directions
+        self._paired = paired
         self._n_points = 0
         self._started = time.perf_counter()
         self._file: Recorder | None = None
@@ -61,7 +64,10 @@ class Record:
     def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
         """Take in what the grid points of a block gave, together or not at all; a value stored by an earlier run stays what it was."""
         with self._lock:
+            measured = list(measured)
             entries = [(index, self._numbers(index, measurement)) for index, measurement in measured]
+            for index, measurement in measured:
+                self._paired.add(index, measurement)
             for index, numbers in entries:
                 for name, number in numbers:
                     self._arrays[name][index] = number
@@ -93,24 +99,25 @@ class Record:
             if self._file is not None:
                 self._store(lambda file: file.flush())
 
-    def finish(self, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
+    def finish(self, run: Mapping[str, Any], checks: Mapping[str, Any], interrupted: bool = False) -> Surface:
         """The surface in its final form, numbers and checks included; the file is replaced by it in one step.
 
         Args:
             run: what else the run says of itself.
             checks: what else was checked.
+            interrupted: whether there is no time for errors of differences.
 
         Raises:
             RunError: when the file cannot be written any more.
         """
         with self._lock:
-            return self._finish(run, checks)
+            return self._finish(run, checks, interrupted)
 
-    def _finish(self, run: Mapping[str, Any], checks: Mapping[str, Any]) -> Surface:
+    def _finish(self, run: Mapping[str, Any], checks: Mapping[str, Any], interrupted: bool) -> Surface:
         run = {**self.surface.runs[-1], "seconds": time.perf_counter() - self._started, "points": self._n_points, **run}
         checks = {**self.surface.checks, **nan_counts(self.surface), **checks}
         surface = replace(self.surface, checks=checks, runs=(*self.surface.runs[:-1], run))
-        self.surface = replace(surface, numbers=measure(surface))
+        self.surface = self._paired.complete(surface, interrupted)
         if self._file is not None:
             self._store(lambda file: file.finish(self.surface, self._directions))
             self._file.close()

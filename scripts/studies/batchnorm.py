@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from landscape import Problem, measure, plotting
+from landscape import Problem, plotting
 from landscape.measures import barrier
 from landscape.zoo import Training
 from landscape.zoo.study import Claim, Stage, Study, main, told
@@ -15,6 +15,7 @@ from landscape.zoo.study.along import measure_steps, measure_units, step_panels,
 
 NETS = {"with batch norm": "vgg9", "without": "vgg9-nobn"}
 LAYERS = {"before batch norm": ("vgg9", "10"), "behind batch norm": ("vgg9", "11"), "without": ("vgg9-nobn", "7")}
+LOWER = "{}: mean loss, interpolated - recalibrated (nat)"
 UNIT, POLICIES = "unit moved in a step (σ)", ("frozen", "interpolated", "recalibrated")
 LINES = {"start": "from start to solution", "solutions": "between two solutions"}
 STEP_SIZES = (0.05, 0.1, 0.2, 0.4)  # Santurkar et al. 2018, figure 4, go up to 0.4 times the gradient
@@ -38,7 +39,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         problem, training, places = prepare(stage, net)
         steps = stage.keep(f"steps-{net}", lambda: measure_steps(problem, places, STEP_SIZES, stage.device))  # noqa: B023
         plane = stage.surface(f"plane-{net}", problem, training.end, x=(-1, 1, n), y=(-1, 1, n), examples=examples)
-        found = {"test accuracy": training.test_accuracy, "share of the plane within 1 nat": told(measure(plane)["basin_share"])}
+        found = {"test accuracy": training.test_accuracy, "share of the plane within 1 nat": told(plane.numbers["basin_share"])}
         numbers |= {f"{key}, {words}": value for key, value in (found | typical_steps(steps)).items()}
     for words, (net, layer) in LAYERS.items():
         problem, _, places = prepare(stage, net)
@@ -52,12 +53,9 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         for policy in POLICIES:
             found = stage.line(f"{line}-{policy}", problem, start, first.end, x=(0, 1, n_points), bn=policy, examples=examples)
             loss, name = found.values["train_loss"], f"{words}, {policy}"
-            numbers[f"{name}: loss at the end (nat)"] = float(loss[-1])
-            if not (between := barrier(found)).withheld:  # a frozen line does not end at the other model
-                numbers[f"{name}: barrier (nat)"] = between.value
-            numbers[f"{name}: mean loss (nat)"] = float(np.mean((loss[1:] + loss[:-1]) / 2))
-        means = [numbers[f"{words}, {policy}: mean loss (nat)"] for policy in POLICIES[1:]]
-        numbers[f"{words}: mean loss, interpolated - recalibrated (nat)"] = means[0] - means[1]
+            numbers |= {f"{name}: loss at the end (nat)": float(loss[-1]), f"{name}: barrier (nat)": told(barrier(found))}
+            numbers[f"{name}: mean loss (nat)"] = mean = float(np.mean((loss[1:] + loss[:-1]) / 2))
+        numbers[LOWER.format(words)] = numbers[f"{words}, interpolated: mean loss (nat)"] - mean  # the last one is recalibrated
     return numbers
 
 
@@ -78,13 +76,8 @@ CLAIMS = (
     ("so does the gradient change", "gradient change, equal loss, without / with", ">=", 8),
     ("and the effective β is greater", "β, equal loss, without / with", ">=", 2.5),
     ("a step moves hidden units further without it", f"{UNIT}, without / behind", ">=", 4),
-    (
-        "recalibration lowers the way from start to solution",
-        f"{LINES['start']}: mean loss, interpolated - recalibrated (nat)",
-        ">=",
-        0.3,
-    ),
-    ("and that between two solutions", f"{LINES['solutions']}: mean loss, interpolated - recalibrated (nat)", ">=", 0.3),
+    ("recalibration lowers the way from start to solution", LOWER.format(LINES["start"]), ">=", 0.3),
+    ("and that between two solutions", LOWER.format(LINES["solutions"]), ">=", 0.3),
     ("but leaves a barrier between them", f"{LINES['solutions']}, recalibrated: barrier (nat)", ">=", 1),
     ("frozen statistics miss the other solution", f"{LINES['solutions']}, frozen: loss at the end (nat)", ">=", 2),
 )

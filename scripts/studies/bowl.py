@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from landscape import Problem, Surface, measure
+from landscape import Problem, Surface
 from landscape.measures import barrier, least_curvature, least_second_difference
 from landscape.zoo import Training
 from landscape.zoo.study import Claim, Stage, Study, main, told
@@ -50,7 +50,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         surfaces, trainings = study_net(stage, net, problem)
         numbers[f"{net}: test accuracy"] = trainings[0].test_accuracy
         for key, words in PLANES.items():
-            surface, found = surfaces[key], measure(surfaces[key])
+            surface, found = surfaces[key], surfaces[key].numbers
             highest = np.abs(surface.values["train_loss"]).max()
             numbers[f"{net}, {words}: least curvature / max|L|"] = least_curvature(surface).value / highest
             numbers[f"{net}, {words}: least second difference / max|L|"] = least_second_difference(surface).value / highest

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from landscape import measure
 from landscape.plotting.graphs import Graph, Trace, graphs
 from landscape.zoo import Training
 from landscape.zoo.study import Claim, Stage, Study, main, told
@@ -49,7 +48,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         axis, few = stage.pick((-1, 1, 7), (-1, 1, 13), (-1, 1, 51)), stage.pick(64, 200, 5000)
         problem.model.load_state_dict(torch.load(training.end, map_location="cpu", weights_only=True)["state_dict"])
         plane = stage.surface(f"{net}-plane", problem, x=axis, y=axis, examples=few)
-        found = {key: number for key, number in measure(plane).items() if key in MEASURES}
+        found = {key: number for key, number in plane.numbers.items() if key in MEASURES}
         numbers |= {f"{key.replace('_', ' ')}, {net} ({number.unit})": told(number) for key, number in found.items()}
     counts = [numbers[f"parameters, {net}"] for net in NETS]
     numbers[SPREAD] = 100 * (max(counts) / min(counts) - 1)

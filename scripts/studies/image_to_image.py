@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from landscape import Problem, measure
+from landscape import Problem
 from landscape.zoo.outcome import measure as evaluate
 from landscape.zoo.study import Claim, Stage, Study, main, told
 
@@ -47,7 +47,7 @@ def study_net(stage: Stage, net: str) -> dict[str, float]:
         numbers[f"test pixel error, {net}, {size} (%)"] = 100 * (1 - found["accuracy"])
     plane = stage.surface(f"{NETS[net]}-plane", problems["training size"], y=how["x"], **how)
     row = stage.line(f"{NETS[net]}-double", problems["double size"], **how)
-    known = measure(plane)
+    known = plane.numbers
     numbers |= {f"{name.replace('_', ' ')}, {net} ({known[name].unit})": told(known[name]) for name in MEASURES if name in known}
     ratio = plane.values["test_loss"][:, plane.shape[1] // 2] / row.values["test_loss"]
     return {**numbers, FACTOR.format(net): float(np.exp(np.abs(np.log(ratio)).max()))}

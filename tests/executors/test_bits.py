@@ -27,6 +27,9 @@ if "PMI_RANK" in os.environ:
     measuring.Measuring.block = slowed
 
 perceptron, images = cases.perceptron, cases.images
+def sampled():  # numbers that take the losses of single examples, from every rank
+    problem = perceptron()
+    return landscape.Problem(problem.model, torch.nn.CrossEntropyLoss(), {{"train": (cases.normal(200, 4), cases.integers(3, 200))}})
 def command(kind, problem, name, *words):
     return main([kind, f"__main__:{{problem}}", f"{{problem}}.pt", "--threads", "1", "-o", f"{{name}}.h5", *words])
 
@@ -35,6 +38,7 @@ codes = [
     command("surface", "perceptron", "batched", "--x", "-1:1:9", "--y", "-1:1:7", "--engine", "batched", "--split", "train,test", "--json"),
     command("surface", "images", "few", "--x", "0:1:2", "--y", "1:1:1", "--quiet"),
     command("line", "perceptron", "lanes", "--x", "-1:1:3", "--engine", "batched", "--quiet"),
+    command("surface", "sampled", "paired", "--x", "-3:3:7", "--y", "-3:3:5", "--examples", "90", "--quiet"),
     command("line", "images", "draws", "--x", "-1:1:3", "--seeds", "1..3", "--quiet"),
     command("line", "images", "stopped", "--x", "-1:1:9", "--bn", "recalibrated", "--time-limit", "0", "--quiet"),
     command("line", "images", "stopped", "--x", "-1:1:9", "--bn", "recalibrated", "--quiet"),
@@ -42,9 +46,9 @@ codes = [
 ]
 memory = landscape.line(images(), x=(-1, 1, 4), threads=1, quiet=True)
 assert memory.complete
-assert codes == [0, 0, 0, 0, 0, 3, 0, 2], codes
+assert codes == [0, 0, 0, 0, 0, 0, 3, 0, 2], codes
 """
-FILES = ("batched", "draws", "few", "lanes", "plane", "stopped")
+FILES = ("batched", "draws", "few", "lanes", "paired", "plane", "stopped")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cases import images, perceptron
 
     folder = tmp_path_factory.mktemp("checkpoints")
-    for name, problem in {"images": images(1), "perceptron": perceptron()}.items():
+    for name, problem in {"images": images(1), "perceptron": perceptron(), "sampled": perceptron()}.items():
         torch.save(problem.model.state_dict(), folder / f"{name}.pt")
     return folder
 
@@ -134,6 +138,7 @@ def test_any_number_of_ranks_gives_the_same_bits(tmp_path: Path, serial: Path, c
         assert theirs.runs[-1]["points"] == theirs.grid.n_points
         assert theirs.checks["passed"] == 1
         check_same(ours, theirs)
+    assert landscape.read(tmp_path / "ranks" / "paired.h5").runs[-1]["paired_examples"] == 90
     told = json.loads(out)  # one document, by rank 0 alone
     assert told["file"] == "batched.h5"
     assert told["complete"]

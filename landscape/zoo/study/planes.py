@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from landscape.measures import measure
 from landscape.surface import Number, Surface
 
 __all__ = ["AREA", "CONVEX", "MINIMA", "SHARE", "TURNING", "plane_numbers", "told"]
@@ -19,9 +18,10 @@ MINIMA = "strict minima"
 def plane_numbers(surface: Surface) -> dict[str, float]:
     """Share and area of the basin, convexity, turning points and minima of the training loss of a plane, each by its words.
 
-    NaN where a surface does not have the number. Turning points and minima are comparable between equal grids alone.
+    As the run that measured it found, which had the losses of single examples. NaN where a surface does not have the number. Turning
+    points and minima are comparable between equal grids alone.
     """
-    found = measure(surface)
+    found = surface.numbers
     return {
         SHARE: 100 * told(found.get("basin_share")),
         AREA: math.pi * told(found.get("basin_radius")) ** 2,
