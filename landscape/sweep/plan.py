@@ -192,7 +192,14 @@ def plan_surface(
             directions[1], _ = orthogonalize(directions[1], directions[0])
             attributes["cosine"] = cosine(*directions)
     if attributes["cosine"] ** 2 > 1 - 1e-10:
-        raise InputError("the two directions are parallel, so that they span no plane; are two of the checkpoints the same?")
+        why = (
+            "are two of the checkpoints the same?"
+            if through
+            else (
+                "where every filter is a single number, its length alone says all but the sign: try --normalize layer, or --ignore none"
+            )
+        )
+        raise InputError(f"the two directions are parallel, so that they span no plane; {why}")
     axes = tuple(Axis(name, v, d.described()) for (name, v), d in zip(values.items(), directions, strict=True))
     return _plan(problem, ground, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem, store, weights
+from landscape.directions import normals
 from landscape.errors import InputError
 from landscape.sweep.plan import Geometry, Plan, plan_line, plan_surface
 
@@ -151,3 +152,17 @@ def test_one_direction_spans_no_plane(tmp_path: Path) -> None:
 def test_a_perceptron_has_no_statistics_to_move() -> None:
     problem = Problem(nn.Linear(3, 2), nn.MSELoss(), {"train": (normal(5, 3), normal(5, 2))})
     assert not line(problem, None, seeded(lambda: nn.Linear(3, 2), 4)).subspace.directions[0].buffers
+
+
+def test_filters_of_one_number_span_no_plane_and_that_is_said() -> None:
+    problem = Problem(nn.Linear(1, 2), nn.MSELoss(), {"train": (torch.ones(3, 1), torch.ones(3, 2))})
+    with pytest.raises(InputError, match=r"every filter is a single number.*--normalize layer"):
+        seed = next(s for s in range(20) if _signs(problem, s))
+        plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Geometry(seed))
+    assert plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Geometry(0, "layer")).kind == "surface"
+
+
+def _signs(problem: Problem, seed: int) -> bool:
+    """Whether the two directions of a seed have the same signs in both numbers, or opposite ones."""
+    x, y = (torch.sign(normals(seed, axis, "weight", (2, 1))) for axis in "xy")
+    return bool(x.equal(y) or x.equal(-y))
