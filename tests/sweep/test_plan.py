@@ -156,8 +156,8 @@ def test_a_perceptron_has_no_statistics_to_move() -> None:
 
 def test_filters_of_one_number_span_no_plane_and_that_is_said() -> None:
     problem = Problem(nn.Linear(1, 2), nn.MSELoss(), {"train": (torch.ones(3, 1), torch.ones(3, 2))})
+    seed = next(s for s in range(20) if _signs(problem, s))
     with pytest.raises(InputError, match=r"every filter is a single number.*--normalize layer"):
-        seed = next(s for s in range(20) if _signs(problem, s))
         plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Geometry(seed))
     assert plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Geometry(0, "layer")).kind == "surface"
 
