@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import torch
@@ -524,3 +525,40 @@ class Softplus(nn.Module):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         return torch.log(torch.expm1(weight.abs() + 0.1))
+
+
+class Hyper(nn.Module):
+    """A layer whose weight another layer makes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.maker = nn.Linear(3, 4 * width)
+        self.code = nn.Parameter(torch.randn(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.maker(self.code).reshape(-1, 4)
+
+
+def patched(layer: nn.Module) -> nn.Module:
+    """A layer whose `forward` somebody replaced on the object itself."""
+    plain = type(layer).forward
+
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        return torch.relu(plain(self, x)) + 0.1
+
+    layer.forward = MethodType(forward, layer)
+    return layer
+
+
+class Focal(nn.Module):
+    """A criterion of one's own, in the manner of torch's: weights by class, and a reduction that it minds."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor([0.3, 2.0, 1.1]))
+        self.reduction = reduction
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        logs = F.cross_entropy(outputs, targets, reduction="none")
+        losses = self.weight[targets] * (1 - (-logs).exp()) ** 2 * logs
+        return losses if self.reduction == "none" else getattr(losses, self.reduction)()

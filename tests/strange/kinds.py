@@ -102,6 +102,24 @@ def _parametrized(module: nn.Module, *functions: nn.Module) -> nn.Module:
     return module
 
 
+def _old_norm(module: nn.Module) -> nn.Module:
+    return _quietly(nn.utils.weight_norm, module)
+
+
+def _one_pruned(model: nn.Module) -> nn.Module:
+    _pruned(model.encoder, "least")
+    return model
+
+
+def _normed_twice(model: nn.Module) -> nn.Module:
+    """One weight in two layers, each of which normalizes it by itself."""
+    model.decoder.weight = nn.Parameter(model.encoder.weight.detach().clone())
+    for layer in (model.encoder, model.decoder):
+        parametrizations.weight_norm(layer)
+    model.decoder.parametrizations.weight.original1 = model.encoder.parametrizations.weight.original1
+    return model
+
+
 def _named(layers: Mapping[str, nn.Module]) -> nn.Sequential:
     chain = nn.Sequential()
     for name, layer in layers.items():
@@ -136,7 +154,7 @@ def _add(place: str, kinds: Mapping[str, Callable[[Sizes], nn.Module]], gives: s
 
 
 _WEIGHT_NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "weight_norm_old": lambda layer: _quietly(nn.utils.weight_norm, layer),
+    "weight_norm_old": _old_norm,
     "weight_norm_new": lambda layer: parametrizations.weight_norm(layer),
     "spectral_norm_old": lambda layer: nn.utils.spectral_norm(layer),
     "spectral_norm_new": lambda layer: parametrizations.spectral_norm(layer),
@@ -187,11 +205,19 @@ _add("vector", {
     "empty parameter": lambda s: own.Empty(s[0]),
     "unregistered tensor": lambda s: own.Unregistered(s[0]),
     "straight through": lambda s: own.StraightThrough(),
+    "hypernetwork": lambda s: own.Hyper(s[0]),
+    "forward replaced": lambda s: own.patched(nn.Linear(s[0], 4)),
+    "names of all kinds": lambda s: _named({"conv/1": nn.Linear(s[0], 4), "größe": nn.PReLU(4), "a b": nn.Linear(4, 4)}),
+    "pruned within a norm": lambda s: prune.l1_unstructured(_old_norm(nn.Linear(s[0], 4)), "weight_v", amount=1),
+    "tied, one pruned": lambda s: _one_pruned(own.TiedAutoencoder(s[0])),
+    "tied weight norm": lambda s: _normed_twice(own.TiedAutoencoder(s[0])),
+    "batchnorm, positive": lambda s: _parametrized(nn.BatchNorm1d(s[0]), own.Softplus()),
     "names with module": lambda s: _named({"module": nn.Linear(s[0], 4), "act": nn.Tanh()}),
 })  # fmt: skip
 _add("vector", {"extra state": lambda s: own.Remembering(s[0])}, words=frozenset({"extra state"}))
 _add("vector", {"hf conv1d": lambda s: own.Conv1D(4, s[0])}, units={"weight": along(1)})
 _add("vector", {"hf conv1d, square": lambda s: own.Conv1D(s[0], s[0])}, units={"weight": along(1)})
+_add("vector", {"weight_norm_old of hf conv1d": lambda s: _old_norm(own.Conv1D(4, s[0]))}, units={"weight": along(1)})
 _add("vector", {"complex linear": lambda s: own.ComplexLinear(s[0])}, words=frozenset({"complex"}))
 _add("vector", {"batchnorm, untracked": lambda s: nn.BatchNorm1d(s[0], track_running_stats=False)}, batchwise=True)
 for _name, _type in {"float64": torch.float64, "bfloat16": torch.bfloat16}.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from handmade import Focal
 from torch import Tensor, nn
 
 Read = Callable[[Any], tuple[tuple[Any, ...], dict[str, Any], Any, Any]]  # batch -> arguments, keywords, targets, numbers
@@ -126,6 +127,8 @@ _CRITERIA: dict[str, tuple[str, Callable[[int], Tensor], Callable[[], nn.Module]
     "poisson": ("reals", lambda n: torch.randint(4, (n, 2)).to(torch.get_default_dtype()), nn.PoissonNLLLoss),
     "soft margin": ("reals", _signs, nn.SoftMarginLoss),
     "hinge embedding": ("reals", _signs, nn.HingeEmbeddingLoss),
+    "focal": ("classes", _classes, Focal),
+    "focal, sum": ("classes", _classes, lambda: Focal("sum")),
     "margins": ("classes", _classes, lambda: nn.MultiMarginLoss(weight=_weights())),
     "margins of several classes": ("classes", _several_classes, nn.MultiLabelMarginLoss),
     "soft margins of several classes": (

@@ -63,11 +63,11 @@ def plain(model: nn.Module) -> nn.Module:
             if parametrize.is_parametrized(layer):
                 for name in list(layer.parametrizations):
                     parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
-            if prune.is_pruned(layer) and any(
-                isinstance(hook, prune.BasePruningMethod) for hook in layer._forward_pre_hooks.values()
-            ):
-                prune.remove(layer, "weight")
-            for hook in list(layer._forward_pre_hooks.values()):
+            for hook in list(layer._forward_pre_hooks.values())[::-1]:  # a later one works on what an earlier one takes
+                if isinstance(hook, prune.BasePruningMethod):
+                    stored = f"{hook._tensor_name}_orig"  # whose memory another layer may share, and prune.remove writes into
+                    layer._parameters[stored] = nn.Parameter(layer._parameters[stored].detach().clone())
+                    prune.remove(layer, hook._tensor_name)
                 if type(hook).__name__ == "WeightNorm":
                     nn.utils.remove_weight_norm(layer)
                 elif type(hook).__name__ == "SpectralNorm":
@@ -79,7 +79,10 @@ def plain(model: nn.Module) -> nn.Module:
 
 def pruned_masks(model: nn.Module) -> dict[str, Tensor]:
     """The masks of a pruned model by the name of the effective weight."""
-    return {name.removesuffix("_mask"): mask for name, mask in model.named_buffers() if name.endswith("weight_mask")}
+    masks = {
+        name.removesuffix("_mask"): mask for name, mask in model.named_buffers() if name.endswith("_mask") and "weight" in name
+    }
+    return {name.removesuffix("_v"): mask for name, mask in masks.items()}
 
 
 def moves(model: nn.Module, user: User, stored: nn.Module) -> list[str]:
@@ -87,7 +90,7 @@ def moves(model: nn.Module, user: User, stored: nn.Module) -> list[str]:
     ignored = {None: {"bias", "norm"} if user.geometry in RANDOM else set(), "none": set()}.get(user.ignore)
     ignored = set(user.ignore.split(",")) if ignored is None else ignored
     owners = dict(model.named_modules())
-    trains = {name: parameter.requires_grad for name, parameter in stored.named_parameters()}
+    trains = {name: parameter.requires_grad for name, parameter in stored.named_parameters(remove_duplicate=False)}
     found = []
     for name, parameter in model.named_parameters():
         prefix, _, leaf = name.rpartition(".")
@@ -95,6 +98,7 @@ def moves(model: nn.Module, user: User, stored: nn.Module) -> list[str]:
             name,
             f"{name}_orig",
             f"{name}_v",
+            f"{name}_v_orig",
             f"{prefix}.parametrizations.{leaf}.original",
             f"{prefix}.parametrizations.{leaf}.original1",
         ]
@@ -189,6 +193,9 @@ class Oracle:
         asked = {"fp32": torch.float32, "fp64": torch.float64, None: torch.promote_types(own, torch.float32)}[user.precision]
         self.double = asked == torch.float64
         self.types = own, asked
+        self.exact = (
+            own == asked or user.geometry not in RANDOM
+        )  # else a run rounds its directions to a coarser type than it computes in
         self.effective = user.geometry in RANDOM
         self.origin = self._model(start)
         self.model = self._model(start)  # moved from point to point
@@ -200,6 +207,7 @@ class Oracle:
 
     def follow(self, stored: Sequence[Direction]) -> None:
         """Go along the directions that a run stored, once they are seen to be right: they were rounded to the weights' type."""
+        self.exact = True
         for k, found in enumerate(stored):
             self.directions[k] = {name: found[name] for name in self.directions[k]}
             self.statistics[k] = {name: found[name] for name in self.statistics[k]}
