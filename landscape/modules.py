@@ -58,11 +58,27 @@ def copy_module(module: nn.Module, what: str = "model") -> nn.Module:
             private = copy.deepcopy(inner, memo)
         except Exception as error:
             raise InputError(f"the {what} cannot be copied ({in_a_line(error)}); let copy.deepcopy({what}) work") from error
+    held = {_memory(tensor) for _, tensor in _tensors_of(inner)}
+    shared = next((name for name, tensor in _tensors_of(private) if _memory(tensor) and _memory(tensor) in held), None)
+    if shared is not None:  # a part of the user's own answers copy.deepcopy with itself
+        raise InputError(
+            f"the {what} cannot be copied: copy.deepcopy leaves {shared} where it is, so that computing would change the {what} itself; "
+            "take away the __deepcopy__ of the part that holds it"
+        )
     for layer in private.modules():
         if is_parametrized(layer):
             kind = type(layer)
             layer.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
     return private
+
+
+def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _memory(tensor: Tensor) -> int:
+    """Where a tensor's numbers lie; 0 where it has none, on the meta device or of no entries."""
+    return tensor.untyped_storage().data_ptr() if tensor.numel() and not tensor.is_meta else 0
 
 
 def _computed(held: object, seen: set[int]) -> Iterator[Tensor]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from cases import normal, seeded
+from cases import integers, normal, seeded
 from layers import STORED, old_weight_norm, pruned, stored
 from torch import Tensor, nn
 from torch.ao.pruning.sparsifier.utils import FakeSparsity
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from landscape import weights
+import landscape
+from landscape import Problem, weights
+from landscape.errors import InputError
 from landscape.modules import copy_module, effective, effective_name, pruned_entries, stored_in_parts
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], str, Callable[[nn.Module], Tensor]]] = {
@@ -99,6 +101,50 @@ def test_tied_weights_stay_tied_in_a_copy() -> None:
     private = copy_module(model)
     assert private[1].weight is private[0].weight
     assert private[0].weight is not model[0].weight
+
+
+class Single(nn.Linear):
+    """A layer of which there is to be one only: it answers copy.deepcopy with itself, as shared encoders do to save memory."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Single:
+        return self
+
+
+class SingleNorm(nn.BatchNorm1d):
+    def __deepcopy__(self, memo: dict[int, Any]) -> SingleNorm:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: nn.Sequential(nn.Linear(3, 3), Single(3, 3)), "1.weight"),
+        (lambda: Single(3, 3), "weight"),
+        (lambda: nn.Sequential(nn.Linear(3, 3), SingleNorm(3, affine=False)), "1.running_mean"),
+        (lambda: nn.Sequential(nn.Linear(3, 3), Single(3, 3).requires_grad_(False)), "1.weight"),
+    ],
+)
+def test_a_part_that_is_not_copied_is_refused_and_nothing_of_the_users_changes(make: Callable[[], nn.Module], named: str) -> None:
+    model = make()
+    before = copy_of_state(model)
+    problem = Problem(model, nn.CrossEntropyLoss(), {"train": (normal(9, 3), integers(3, 9))})
+    with pytest.raises(InputError, match=rf"cannot be copied: copy.deepcopy leaves {named} where it is"):
+        landscape.line(problem, x=(-1, 1, 3), quiet=True)
+    assert copy_of_state(model) == before
+
+
+def copy_of_state(model: nn.Module) -> list[Any]:
+    state = [(name, tensor.tolist()) for name, tensor in model.state_dict().items()]
+    return [state, [p.requires_grad for p in model.parameters()], [m.training for m in model.modules()]]
+
+
+def test_tensors_without_memory_share_none() -> None:
+    with torch.device("meta"):
+        meta = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    assert [name for name, _ in copy_module(meta).named_parameters()] == [name for name, _ in meta.named_parameters()]
+    empty = nn.Linear(3, 3)
+    empty.none = nn.Parameter(torch.zeros(0, 3))
+    copy_module(empty)
 
 
 # --- effective weights ---
