@@ -129,6 +129,10 @@ FORMS: dict[str, Form] = {
     "batches": Form(_pair, _read_pair, lambda e: [_pair(part) for part in _cut(e)]),
     "one-shot batches": Form(_pair, _read_pair, _one_by_one),
     "loader": Form(_pair, _read_pair, lambda e: DataLoader(TensorDataset(*_pair(e)), batch_size=BATCH)),
+    "shuffled loader": Form(
+        _pair, _read_pair, lambda e: DataLoader(TensorDataset(*_pair(e)), batch_size=BATCH, shuffle=True)
+    ),
+    "dataset of arrays": Form(_pair, _read_pair, lambda e: Items(e, lambda one: (one.inputs.numpy(), _or_numbers(one).numpy()))),
     "several inputs": Form(
         lambda e: ((e.inputs, e.shift), _or_numbers(e)), lambda batch: (tuple(batch[0]), {}, batch[1], None), shifted=True
     ),

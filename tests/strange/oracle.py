@@ -199,7 +199,7 @@ class Oracle:
         self.effective = user.geometry in RANDOM
         self.origin = self._model(start)
         self.model = self._model(start)  # moved from point to point
-        self.built = self._built()
+        self.built = self._in(self.types)
         self.weights = {name: parameter.detach() for name, parameter in self.origin.named_parameters()}
         self.names = moves(self.origin, user, build(user, start).inner)
         self.masks = pruned_masks(build(user, start).inner) if self.effective else {}
@@ -220,12 +220,24 @@ class Oracle:
             if self.bn == "recalibrated":
                 self._recalibrate(model, built)
             examples = built.examples[split][torch.as_tensor(indices)]
-            kind = LOSSES[self.user.loss]
-            if kind.criterion is not None:
-                return _of_criterion(model, built.loss, self.user, examples)
-            if kind.whole:
-                return _of_batches(model, built.loss, self.user, examples, self.batch_size)
-            return _of_function(model, built.loss, self.user, examples)
+            return self._evaluated(model, built, examples)
+
+    def _evaluated(self, model: nn.Module, built: Built, examples: Examples) -> dict[str, float]:
+        kind = LOSSES[self.user.loss]
+        if kind.criterion is not None:
+            return _of_criterion(model, built.loss, self.user, examples)
+        if kind.whole:
+            return _of_batches(model, built.loss, self.user, examples, self.batch_size)
+        return _of_function(model, built.loss, self.user, examples)
+
+    def own_loss(self, checkpoint: int) -> float:
+        """The training loss of one of the user's checkpoints as the user has it, in the user's own types; half ones in float32."""
+        types = self.types[0], torch.promote_types(self.types[0], torch.float32)
+        built = self._in(types)
+        with torch.no_grad():
+            return self._evaluated(_in_type(build(self.user, checkpoint).inner.eval(), types), built, built.examples["train"])[
+                "loss"
+            ]
 
     def at(self, coordinates: Sequence[float]) -> nn.Module:
         """The user's model at coordinates."""
@@ -245,10 +257,10 @@ class Oracle:
         model = build(self.user, checkpoint).inner.eval()
         return _in_type(plain(model) if self.effective else model, self.types)
 
-    def _built(self) -> Built:
+    def _in(self, types: tuple[torch.dtype, torch.dtype]) -> Built:
         built = build(self.user)
-        examples = {name: part.to(*self.types) for name, part in built.examples.items()}
-        loss = _in_type(built.loss, self.types) if isinstance(built.loss, nn.Module) else built.loss
+        examples = {name: part.to(*types) for name, part in built.examples.items()}
+        loss = _in_type(built.loss, types) if isinstance(built.loss, nn.Module) else built.loss
         return Built(built.model, built.inner, loss, examples)
 
     def _directions(self) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:

@@ -8,8 +8,11 @@ as usual and once with all else free.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import os
+import random
 import secrets
 import tempfile
 import zlib
@@ -70,7 +73,9 @@ def sweep(user: User, folder: Path) -> tuple[Path, int]:
     ends = [checkpoint_of(user, number, user.start, folder) for number in (2, 3)]
     before = _everything(built)
     with calling(user.caller):
+        state = _state()
         path = _calls(user, folder, lambda to, **more: _call(user, problem, origin, ends, to, **more))
+        assert _state() == state, "the caller's state was changed"
     assert _everything(built) == before, "the user's own things were changed"
     return path, start
 
@@ -123,7 +128,16 @@ def _everything(built: Any) -> list[Any]:
         for layer in built.inner.modules()
     ]
     data = [part.flatten().tolist() for examples in built.examples.values() for part in vars(examples).values() if part is not None]
-    return [bits, flags, data, torch.random.get_rng_state().tolist(), torch.get_default_dtype(), torch.is_grad_enabled()]
+    return [bits, flags, data]
+
+
+def _state() -> list[Any]:
+    """What a caller finds as it was: generators of random numbers, and the settings of torch."""
+    settings = [torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+    settings += [torch.is_autocast_enabled("cpu"), torch.backends.mkldnn.matmul.fp32_precision, torch.get_num_threads()]
+    settings += [torch.are_deterministic_algorithms_enabled(), np.geterr()]
+    with torch.device("cpu"):
+        return [*settings, torch.random.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())]
 
 
 def check(user: User) -> None:
@@ -131,6 +145,10 @@ def check(user: User) -> None:
         path, start = sweep(user, Path(name))
         with h5py.File(path) as file:
             _check_file(user, file, start)
+        surface = landscape.read(path)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            surface.show()
+        assert "checked" in out.getvalue()
 
 
 def _check_file(user: User, file: h5py.File, start: int) -> None:
@@ -147,6 +165,7 @@ def _check_file(user: User, file: h5py.File, start: int) -> None:
         _check_directions(user, oracle, stored)
         oracle.follow(list(stored.values()))
     assert file["x"][()].tolist() == list(user.x)
+    _check_marks(user, file, oracle, start)
     for split in (user.split or "train").split(","):
         values = {name: file[f"values/{split}_{name}"][()] for name in metrics_of(file, split)}
         indices = list(range(len(oracle.built.examples[split])))[: None if user.examples is None else 5]
@@ -154,7 +173,22 @@ def _check_file(user: User, file: h5py.File, start: int) -> None:
             indices = _examples_used(values["which"])
         for index in np.ndindex(values["loss"].shape):
             found = {name: float(array[index]) for name, array in values.items()}
+            _check_error(user, oracle, file, split, index, indices)
             _check_point(found, oracle, _coordinates(user, index), split, indices)
+
+
+def _check_marks(user: User, file: h5py.File, oracle: Oracle, start: int) -> None:
+    """The models that lie in the plane are marked with their own losses: as they are, with their own running statistics."""
+    numbers = {(0.0, 0.0): start, (1.0, 0.0): 2, (0.0, 1.0): 3}
+    marks = file["points"]
+    ys = marks["y"][()] if "y" in marks else np.zeros(len(marks["x"]))
+    own = user.examples is None and user.geometry != "three, orthogonal"
+    for x, y, loss in zip(marks["x"][()], ys, marks["train_loss"][()], strict=True):
+        place = (float(x), float(y))
+        if own:
+            value = oracle.own_loss(numbers[place])
+            assert abs(loss - value) <= allowed(value, user.types == "fp64"), f"the mark at {place}: {loss}, {value}"
+    assert len(marks["x"]) >= 1
 
 
 def metrics_of(file: h5py.File, split: str) -> list[str]:
@@ -178,6 +212,21 @@ def _check_point(found: dict[str, float], oracle: Oracle, place: tuple[float, ..
         got, room = found[name], undecided + 1e-12 if name == "accuracy" else allowed(value, oracle.double and oracle.exact)
         same = got == value or (math.isnan(got) and math.isnan(value)) or abs(got - value) <= room
         assert same, f"{split} {name} at {place}: {got!r}, the oracle has {value!r}, {abs(got - value):.3g} apart of {room:.3g}"
+
+
+def _check_error(user: User, oracle: Oracle, file: h5py.File, split: str, index: tuple[int, ...], indices: list[int]) -> None:
+    """The loss's standard error: none where there is no random sample, 0 for all examples, else Cochran's for a finite population."""
+    key = f"values/{split}_loss_stderr"
+    found = float(file[key][index]) if key in file else math.nan
+    size = len(oracle.built.examples[split])
+    if LOSSES[user.loss].whole or (user.examples == "first" and size > 5):
+        assert math.isnan(found)
+    elif user.examples is None:
+        assert found == 0 or math.isnan(float(file[f"values/{split}_loss"][index]))
+    elif user.examples == "random":
+        losses = [oracle.values(_coordinates(user, index), split, [i])["loss"] for i in indices]
+        expected = math.sqrt((1 - 5 / size) * np.var(losses, ddof=1) / 5)
+        assert found == pytest.approx(expected, rel=1e-3, abs=allowed(1, oracle.double))  # differences of nearly equal losses
 
 
 def _examples_used(which: np.ndarray) -> list[int]:

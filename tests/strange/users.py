@@ -192,7 +192,7 @@ def _types(chosen: Chosen) -> bool:
     converted = own == "bf16" or chosen.get("precision") not in (None, own)
     odd = chosen.get("front", "none") != "none" or "mixed" in _words(chosen)
     half = own == "bf16" and (  # what torch or numpy has no bfloat16 for
-        chosen.get("form") == "arrays"
+        "arrays" in chosen.get("form", "")
         or "complex" in _words(chosen)
         or any(_has(chosen, word) for word in ("norm", "orthogonal", "bag", "global", "packed", "parametrizations"))
     )
@@ -213,6 +213,9 @@ _CLASHES: tuple[Callable[[Chosen], bool], ...] = (
     lambda c: c.get("examples") == "random" and c.get("loss", "numbered") != "numbered",
     lambda c: c.get("examples") == "random" and c.get("n") == "many",
     lambda c: c.get("examples") == "random" and _form(c) is not None and not _form(c).numbered,
+    # What order a shuffled loader gives is its own affair, and only means over all examples do not depend on it.
+    lambda c: c.get("form") == "shuffled loader" and (c.get("examples") == "first" or (_loss(c) is not None and _loss(c).whole)),
+    lambda c: c.get("form") == "shuffled loader" and c.get("n") == "many",  # batches of a recalibration
     lambda c: c.get("examples") is not None and _loss(c) is not None and _loss(c).whole,
     lambda c: c.get("loss") == "numbered" and c.get("n") == "many",  # 2^i has to be exact
     lambda c: c.get("engine") == "batched" and (c.get("bn") == "recalibrated" or c.get("where") == "offloaded"),
