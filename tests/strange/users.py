@@ -35,7 +35,7 @@ _SIZES: dict[str, tuple[tuple[int, ...], ...]] = {
     "tokens": ((3,), (5,)),
     "complex": ((4,), (2,)),
 }
-_STEPS = (0.0, -1.0, -0.5, -0.25, 0.3, 0.7, 1.0)
+_STEPS = (-1.0, -0.5, -0.25, 0.0, 0.3, 0.7, 1.0)
 _BETWEEN = (-0.25, 0.0, 0.4, 0.5, 1.0, 1.2)
 
 # What a user chooses beside the layers: dimension -> the choices, the usual one first.
