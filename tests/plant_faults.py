@@ -260,8 +260,8 @@ FAULTS = (
     Fault("T30: one length for all draws", "sweep/plan.py", '"norm": [direction.norm for direction in directions]', '"norm": [directions[0].norm for direction in directions]', "tests/sweep/test_seeds.py::test_each_draw_has_its_own_length"),
     Fault("T30: the logarithm of a mesh is another than a figure's", "store/mesh.py", "np.log10(height)", "np.log(height)", "tests/store/test_export.py"),
     Fault("C4: a checkpoint is unpacked however much it inflates", "checkpoint.py", "    _check_inflation(path)\n", "", "tests/misuse/test_bad_checkpoints.py"),
-    Fault("C14: a package that cannot be loaded is a traceback", "../landscape_command.py", "    except BaseException as error:\n", "    except ValueError as error:\n", "tests/misuse/test_entry.py"),
-    Fault("T29: a file takes the place of a closed stream", "../landscape_command.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
+    Fault("C14: a package that cannot be loaded is a traceback", "../scripts/entry/landscape_command/__init__.py", "    except BaseException as error:\n", "    except ValueError as error:\n", "tests/misuse/test_entry.py"),
+    Fault("T29: a file takes the place of a closed stream", "../scripts/entry/landscape_command/__init__.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
     Fault("C14: an axis whose points are one in the weights' type", "sweep/bench.py", "(sizes > 0) & (sizes < limits.tiny)", "(sizes > 0) & (sizes < 0)", "tests/misuse/test_bad_options.py"),
     Fault("C14: a value with a sign is taken for an option", "cli/parser.py", "(_SIGNED.match(word) and", "(False and", "tests/misuse/test_bad_options.py"),
     Fault("C14: what the user's code prints is in the JSON", "cli/main.py", "with result_apart() if machines else", "with nullcontext() if machines else", "tests/misuse/test_talk.py"),
@@ -289,7 +289,7 @@ def copy_checkout(folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in ("landscape", "tests", "scripts"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for part in ("pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt", "landscape_command.py"):
+    for part in ("pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt"):
         shutil.copy(ROOT / part, folder / part)
 
 

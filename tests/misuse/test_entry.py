@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import landscape_command
 import pytest
 import small_problems
 from test_stubborn import Child
 
 import landscape
-import landscape_command
 from landscape import Problem
 
 try:
@@ -93,4 +93,5 @@ def test_the_script_is_the_one_that_is_installed():
         pytest.skip("not in a checkout")
     project = tomllib.loads(pyproject.read_text())
     assert project["project"]["scripts"] == {"landscape": "landscape_command:main"}
-    assert project["tool"]["setuptools"]["py-modules"] == ["landscape_command"]
+    assert "scripts/entry" in project["tool"]["setuptools"]["packages"]["find"]["where"]
+    assert (pyproject.parent / "scripts" / "entry" / "landscape_command" / "__init__.py").exists()
