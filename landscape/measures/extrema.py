@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from landscape.measures.noise import ORIGIN, SIGNIFICANT, Noise, noise_without_losses
+from landscape.measures.noise import ORIGIN, SIGNIFICANT, Noise, Rounding, noise_without_losses
 from landscape.measures.values import measured
 from landscape.surface import Number, Surface
 
@@ -68,12 +68,11 @@ def minimum(surface: Surface, key: str | None = None, noise: Noise | None = None
         return {}
     lowest = int(np.nanargmin(compared))
     fall = origin - float(compared.flat[lowest])
-    if not fall > 0:
+    if _within(fall, Rounding(surface, metric.key), lowest, values.size):
         return {}
     if noise.withheld:
         return {"minimum": Number(math.nan, metric.unit, withheld=noise.withheld)}
-    own = float(noise.of(np.array([1.0, -1.0]), np.array([ORIGIN, lowest])))
-    if math.isfinite(fall) and not fall > _threshold(values.size) * own:
+    if _within(fall, noise, lowest, values.size):
         return {}
     place = np.unravel_index(lowest, values.shape)
     found = {"minimum": Number(float(values[place]), metric.unit)}
@@ -82,6 +81,8 @@ def minimum(surface: Surface, key: str | None = None, noise: Noise | None = None
     return found
 
 
-def _threshold(n_nodes: int) -> float:
-    """How many of its noise the lowest of so many nodes has to lie below."""
-    return -NormalDist().inv_cdf(NormalDist().cdf(-SIGNIFICANT) / n_nodes)
+def _within(fall: float, noise: Noise, lowest: int, n_nodes: int) -> bool:
+    """Whether the lowest of so many nodes lies no further below the origin than chance explains."""
+    threshold = -NormalDist().inv_cdf(NormalDist().cdf(-SIGNIFICANT) / n_nodes)
+    own = float(noise.of(np.array([1.0, -1.0]), np.array([ORIGIN, lowest])))
+    return not fall > 0 or (math.isfinite(fall) and not fall > threshold * own)

@@ -251,6 +251,16 @@ def test_without_the_losses_signs_are_withheld_with_the_reason(
         assert words in between.withheld
 
 
+def test_the_origins_own_node_is_no_minimum_whatever_is_known_of_the_noise() -> None:
+    """The model's own loss and that of its node differ by rounding; that needs no losses to be told."""
+    x = np.linspace(-1, 1, 9)
+    nearly = line(x**2 + 1 - 2.0**-24, x, "random", origin=1.0)
+    assert minimum(sampled(nearly, 500, 50_000)) == {}
+    below = sampled(line(x**2 + 1 - 1e-3, x, "random", origin=1.0), 500, 50_000)
+    assert set(minimum(below)) == {"minimum"}
+    assert minimum(below)["minimum"].withheld
+
+
 @pytest.mark.parametrize(("used", "size", "tolerance"), [(500, 500, 0.0), (500, 500, 0.1), (0, 0, 0.0)])
 def test_where_all_examples_were_used_rounding_is_all_there_is(used: int, size: int, tolerance: float) -> None:
     x = np.linspace(-1, 1, 9)

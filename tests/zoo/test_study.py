@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from landscape.errors import InputError
 from landscape.zoo.study import Claim, Result, Stage, Study, closing_table, gallery, main, write_gallery
+from landscape.zoo.study.report import write_readme
 
 COUNT = Claim("the count is no less than two", "count", ">=", 2.0, {"tiny": "there are few"})
 SPREAD = Claim("the spread is small", "spread", "<=", 0.5)
@@ -78,6 +80,24 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     main(measured, ["--tiny", "--out", str(tmp_path / "counting"), "--quiet"])
     words = "0 of 1 claims hold over 3 seeds, size tiny; 1 more, not claimed at this size, measured all the same."
     assert words in gallery([Result.read(tmp_path / "counting")], tmp_path)
+
+
+def test_numbers_that_are_told_no_more_are_withheld_with_the_reason(tmp_path: Path) -> None:
+    """What a newer version would not have told is taken back without a new run; the claim on it neither holds nor fails."""
+    folder = tmp_path / "counting"
+    main(study(), ["--small", "--out", str(folder), "--quiet"])
+    result = Result.read(folder)
+    numbers = {**result.numbers, 1: {**result.numbers[1], "spread": math.nan}}
+    replace(result, numbers=numbers, withheld={1: {"spread": "nobody knows its error"}}).write(folder)
+    again = Result.read(folder)
+    assert again.withheld == {1: {"spread": "nobody knows its error"}}
+    assert [verdict.words for verdict in again.verdicts] == ["yes", "withheld"]
+    text = write_readme(again, folder).read_text("utf-8")
+    assert "| the spread is small | ≤ 0.5 | 0.1 | withheld | 0.1 | withheld |" in text
+    assert "| spread | 0.1 | withheld | 0.1 |" in text
+    assert "Withheld since the run: nobody knows its error (1 numbers)." in text
+    assert "| 0.1, withheld, 0.1 |  | withheld |" in closing_table([again])
+    assert "1 of 2 claims hold over 3 seeds, size small, the numbers of 1 are withheld." in gallery([again], tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"study": 1}', "\x00"])

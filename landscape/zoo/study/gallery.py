@@ -20,7 +20,7 @@ def closing_table(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         for verdict in result.verdicts:
-            values = [number_text(value) for value in verdict.values.values()]
+            values = ["withheld" if seed in verdict.withheld else number_text(value) for seed, value in verdict.values.items()]
             published = result.study.published.get(verdict.claim.number, "")
             rows.append(
                 [result.study.name, f"{verdict.claim.text} ({verdict.claim.margin})", ", ".join(values), published, verdict.words]
@@ -36,8 +36,10 @@ def gallery(results: Sequence[Result], root: Path) -> str:
         n_held, n_other = sum(verdict.holds for verdict in claimed), len(result.verdicts) - len(claimed)
         picture = [f"![{study.title}]({study.name}/figure.png)"] if (root / study.name / "figure.png").exists() else []
         claim = f"{n_held} of {len(claimed)} claims hold over {len(result.numbers)} seeds, size {result.size}"
+        n_withheld = sum(bool(verdict.withheld) for verdict in claimed)
+        withheld = f", the numbers of {n_withheld} are withheld" if n_withheld else ""
         other = f"; {n_other} more, not claimed at this size, measured all the same" if n_other else ""
-        parts += [f"### [{study.title}]({study.name}/README.md)", study.sentence, *picture, f"{claim}{other}."]
+        parts += [f"### [{study.title}]({study.name}/README.md)", study.sentence, *picture, f"{claim}{withheld}{other}."]
     return "\n\n".join([*parts, "### Study, claim, measured, published, holds", closing_table(results)])
 
 

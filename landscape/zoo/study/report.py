@@ -35,22 +35,21 @@ def write_readme(result: Result, folder: Path) -> Path:
     if (folder / "index.html").exists():
         pictures.append("[The interactive page](index.html), offline in one file.")
     seed_heads = [f"seed {seed}" for seed in seeds]
+
+    def cell(name: str, seed: int) -> str:
+        if name in result.withheld.get(seed, {}):
+            return "withheld"
+        return number_text(result.numbers[seed][name]) if name in result.numbers[seed] else ""
+
     claims = table(
         ["claim", "wanted", *seed_heads, "holds"],
         [
-            [verdict.claim.text, verdict.claim.margin, *(number_text(verdict.values[seed]) for seed in seeds), verdict.words]
+            [verdict.claim.text, verdict.claim.margin, *(cell(verdict.claim.number, seed) for seed in seeds), verdict.words]
             for verdict in result.verdicts
         ],
     )
     names = list(dict.fromkeys(name for numbers in result.numbers.values() for name in numbers))
-    rows = [
-        [
-            name,
-            *(number_text(result.numbers[seed][name]) if name in result.numbers[seed] else "" for seed in seeds),
-            study.published.get(name, ""),
-        ]
-        for name in names
-    ]
+    rows = [[name, *(cell(name, seed) for seed in seeds), study.published.get(name, "")] for name in names]
     others = "" if result.registered else " These are not the seeds that the claims were made for."
     parts = [
         f"# {study.title}",
@@ -60,6 +59,7 @@ def write_readme(result: Result, folder: Path) -> Path:
         claims,
         "## What was measured",
         table(["", *seed_heads, "published"], rows),
+        *_withheld(result),
         *(["## What differs\n\n" + study.differences] if study.differences else []),
         "## How it was made",
         f"```\n{result.command}\n```",
@@ -68,6 +68,14 @@ def write_readme(result: Result, folder: Path) -> Path:
     with replacing(folder / "README.md") as path:
         path.write_text("\n\n".join(parts) + "\n", "utf-8")
     return folder / "README.md"
+
+
+def _withheld(result: Result) -> list[str]:
+    """Why numbers are withheld: each reason once, with how many it takes."""
+    reasons = [reason for held in result.withheld.values() for reason in held.values()]
+    return [
+        "Withheld since the run: " + "; ".join(f"{reason} ({reasons.count(reason)} numbers)" for reason in dict.fromkeys(reasons)) + "."
+    ] if reasons else []  # fmt: skip
 
 
 def _origin(result: Result) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Verdict:
     claim: Claim
     values: Mapping[int, float]
     size: str
+    withheld: Set[int] = frozenset()  # seeds whose number is not told any more
 
     @property
     def holds(self) -> bool:
@@ -37,6 +38,9 @@ class Verdict:
     @property
     def words(self) -> str:
         """Whether it holds, in words; where it was not said to, why."""
+        if self.withheld:
+            unmet = f", and not claimed at this size: {self.claim.unmet[self.size]}" if not self.expected else ""
+            return f"withheld{unmet}"
         if self.expected:
             failed = [seed for seed, value in self.values.items() if not self.claim.holds(value)]
             return "yes" if self.holds else f"**no** (seed {', '.join(map(str, failed))})"
@@ -55,6 +59,7 @@ class Result:
         environment: machine and versions.
         command: that made it.
         started: the moment, ISO 8601.
+        withheld: by seed, then by name, why a number that was measured is not told any more; it is NaN among the numbers.
     """
 
     study: Study
@@ -64,12 +69,18 @@ class Result:
     environment: Mapping[str, Any]
     command: str
     started: str
+    withheld: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> list[Verdict]:
         """The claims, judged."""
         return [
-            Verdict(claim, {seed: numbers.get(claim.number, math.nan) for seed, numbers in self.numbers.items()}, self.size)
+            Verdict(
+                claim,
+                {seed: numbers.get(claim.number, math.nan) for seed, numbers in self.numbers.items()},
+                self.size,
+                {seed for seed, reasons in self.withheld.items() if claim.number in reasons},
+            )
             for claim in self.study.claims
         ]
 
@@ -99,6 +110,7 @@ class Result:
             "environment": dict(self.environment),
             "command": self.command,
             "started": self.started,
+            **({"withheld": {str(seed): dict(reasons) for seed, reasons in self.withheld.items()}} if self.withheld else {}),
         }
         with replacing(folder / "result.json") as path:
             path.write_text(json.dumps(tree, indent=1, ensure_ascii=False, default=dict) + "\n", "utf-8")
@@ -119,7 +131,8 @@ class Result:
             study = Study(name, title, sentence, _told, _told, claims, dict(tree["published"]), str(tree["differences"]))
             numbers = {int(seed): {k: float(v) for k, v in held.items()} for seed, held in tree["numbers"].items()}
             seconds = {int(seed): float(value) for seed, value in tree["seconds"].items()}
-            return cls(study, tree["size"], numbers, seconds, tree["environment"], tree["command"], tree["started"])
+            withheld = {int(seed): {k: str(v) for k, v in held.items()} for seed, held in tree.get("withheld", {}).items()}
+            return cls(study, tree["size"], numbers, seconds, tree["environment"], tree["command"], tree["started"], withheld)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
