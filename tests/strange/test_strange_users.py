@@ -13,6 +13,7 @@ import io
 import math
 import os
 import random
+import re
 import secrets
 import tempfile
 import zlib
@@ -266,9 +267,12 @@ def _check_directions(user: User, oracle: Oracle, stored: dict[str, dict[str, Te
                 assert gap <= 1e-6 * delta.abs().max(), f"{axis}: {name}"
 
 
-@pytest.mark.parametrize(
-    "feature", [pytest.param(f, marks=pytest.mark.xfail(reason=NOT_YET[f], strict=True)) if f in NOT_YET else f for f in FEATURES]
-)
+def _marked(feature: str) -> Any:
+    failing = [pytest.mark.xfail(reason=NOT_YET[feature], strict=True)] if feature in NOT_YET else []
+    return pytest.param(feature, marks=failing, id=re.sub(r"\W+", "-", feature).strip("-"))
+
+
+@pytest.mark.parametrize("feature", map(_marked, FEATURES))
 def test_a_strange_user_gets_what_a_plain_loop_gives(feature: str) -> None:
     for_users(feature, n_users(feature), check)
 
