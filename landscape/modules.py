@@ -77,14 +77,14 @@ def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _memory(tensor: Tensor) -> int:
-    """Where a tensor's numbers lie; 0 where it has none, on the meta device or of no entries."""
-    return tensor.untyped_storage().data_ptr() if tensor.numel() and not tensor.is_meta else 0
+    """Where a tensor's numbers lie; 0 where it has none of its own, on the meta device, of no entries, or sparse."""
+    return tensor.untyped_storage().data_ptr() if tensor.numel() and tensor.layout == torch.strided and not tensor.is_meta else 0
 
 
 def _computed(held: object, seen: set[int]) -> Iterator[Tensor]:
-    """The tensors that a graph computed, in containers of containers."""
+    """The tensors that a graph computed, and sparse ones, which copy.deepcopy refuses too; in containers of containers."""
     if isinstance(held, Tensor):
-        if not held.is_leaf:
+        if not held.is_leaf or (held.layout != torch.strided and not isinstance(held, nn.Parameter)):
             yield held
     elif isinstance(held, Mapping | list | tuple | set) and id(held) not in seen:
         seen.add(id(held))

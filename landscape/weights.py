@@ -29,6 +29,10 @@ Weights = dict[str, Tensor]
 
 _WRAPPERS = ("module.", "_orig_mod.")
 _COUNTER = "num_batches_tracked"
+# Types that numpy has not, and one whose bytes are the same.
+_BYTES = {torch.bfloat16: torch.int16} | {
+    getattr(torch, n): torch.uint8 for n in ("float8_e4m3fn", "float8_e5m2") if hasattr(torch, n)
+}
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -117,10 +121,24 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over sorted (name, dtype, shape, little-endian bytes), the same on every machine and device."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().resolve_conj().resolve_neg().contiguous()
+        tensor = tensors[name].detach().cpu()
         sha.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{tuple(tensor.shape)}|".encode())
-        if tensor.dtype == torch.bfloat16:
-            tensor = tensor.view(torch.int16)  # numpy has no bfloat16; the bytes are the same
-        data = (torch.view_as_real(tensor) if tensor.dtype == torch.complex32 else tensor).numpy()
-        sha.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
+        for part in _dense_parts(tensor):
+            part = part.resolve_conj().resolve_neg().contiguous()
+            if part.dtype in _BYTES:
+                part = part.view(_BYTES[part.dtype])
+            data = (torch.view_as_real(part) if part.dtype == torch.complex32 else part).numpy()
+            sha.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
     return sha.hexdigest()
+
+
+def _dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """A tensor itself; of a sparse one, as graph networks keep their adjacency, the indices and values."""
+    if tensor.layout == torch.strided:
+        return (tensor,)
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        return tensor.indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    return tensor.ccol_indices(), tensor.row_indices(), tensor.values()

@@ -62,6 +62,8 @@ FAULTS = (
     Fault("T31: the cosine's spread counts pruned entries", "directions/random.py", "free.masked_fill(pruned[name].cpu(), 0.0)", "free", "tests/test_cosine_spread.py"),
     Fault("T10: random directions move the parts of weights", "sweep/plan.py", "        ground = ground.baked()\n", "", "tests/sweep/test_effective.py"),
     Fault("a part that is not copied is computed with", "modules.py", "    if shared is not None:", "    if False:", "tests/test_modules.py::test_a_part_that_is_not_copied_is_refused_and_nothing_of_the_users_changes"),
+    Fault("sparse tensors are digested as if they were dense", "weights.py", "    if tensor.layout == torch.strided:\n        return (tensor,)", "    if True:\n        return (tensor,)", "tests/sweep/test_sparse.py"),
+    Fault("a sparse buffer goes along a line", "directions/direction.py", "if start[name].layout != torch.strided:", "if False:", "tests/sweep/test_sparse.py"),
     Fault("named tuples become tuples", "problem/data.py", "kind(*parts) if isinstance", "tuple(parts) if isinstance", "tests/problem/test_data.py"),
     Fault("the reference hands out named tuples as tuples", "reference/evaluation.py", 'type(examples)(*parts) if hasattr(examples, "_fields") else tuple(parts)', "tuple(parts)", "tests/problem/test_data.py"),
     Fault("labels are checked in the first parameter's type", "problem/problem.py", "t.to(place.device, copy=True)", "t.to(place, copy=True)", "tests/problem/test_problem.py"),

@@ -97,6 +97,8 @@ def between(
     for weights, label in zip((start, end), labels, strict=True):
         check_finite({name: weights[name] for name in names}, label)
     for name in buffer_names(module):
+        if start[name].layout != torch.strided:  # the adjacency of a graph and the like, no statistic
+            continue
         before, after = to_double(start[name]), to_double(end[name])  # exact, where they are small
         statistics[name] = torch.where(before == after, 0.0, after - before)  # equal ones may be infinite, as masks are
         for own, label in ((start[name], labels[0]), (end[name], labels[1])):

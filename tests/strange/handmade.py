@@ -263,6 +263,19 @@ class Buffers(nn.Module):
         return torch.where(self.mask, x[:, self.order], self.hidden.to(x.dtype)) * self.table.to(x.dtype)
 
 
+class Graph(nn.Module):
+    """A layer over the edges of a graph, whose adjacency is a sparse buffer."""
+
+    def __init__(self, width: int, layout: torch.layout) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        edges = torch.eye(width).roll(1, dims=0) + 0.5 * torch.eye(width)
+        self.register_buffer("adjacency", edges.to_sparse(layout=layout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear((self.adjacency @ x.t()).t())
+
+
 class Integers(nn.Module):
     """A parameter of integers, which no direction moves."""
 

@@ -222,6 +222,8 @@ _add("vector", {"complex linear": lambda s: own.ComplexLinear(s[0])}, words=froz
 _add("vector", {"batchnorm, untracked": lambda s: nn.BatchNorm1d(s[0], track_running_stats=False)}, batchwise=True)
 for _name, _type in {"float64": torch.float64, "bfloat16": torch.bfloat16}.items():
     _add("vector", {f"{_name} parameter": lambda s, t=_type: own.Converted(s[0], t)}, words=frozenset({"mixed"}))
+for _name, _layout in {"coo": torch.sparse_coo, "csr": torch.sparse_csr}.items():
+    _add("vector", {f"graph, {_name}": lambda s, t=_layout: own.Graph(s[0], t)}, words=frozenset({"sparse"}))
 _add("vector", {"float64 buffer": lambda s: own.Offset()}, words=frozenset({"mixed"}))
 for _name, _wrap in _WEIGHT_NORMS.items():
     _add("vector", {f"{_name} of linear": lambda s, w=_wrap: w(nn.Linear(s[0], 4))})

@@ -242,12 +242,14 @@ class Oracle:
     def at(self, coordinates: Sequence[float]) -> nn.Module:
         """The user's model at coordinates."""
         state = dict(self.origin.state_dict())
-        places = {name: value.data_ptr() for name, value in state.items() if isinstance(value, Tensor)}
+        places = {
+            name: value.data_ptr() for name, value in state.items() if isinstance(value, Tensor) and value.layout == torch.strided
+        }
         for k, (direction, statistics) in enumerate(zip(self.directions, self.statistics, strict=True)):
             for name, delta in {**direction, **statistics}.items():
                 if name not in state:  # a buffer that no state dict holds is the same in all checkpoints
                     continue
-                same = [other for other, place in places.items() if place == places[name] and delta.numel()]
+                same = [other for other, place in places.items() if place == places.get(name) and delta.numel()]
                 moved = (state[name] if k else _wide(state[name])) + coordinates[k] * _wide(delta)
                 state.update(dict.fromkeys([name, *same], moved))
         self.model.load_state_dict({name: _as(value, self.origin.state_dict()[name]) for name, value in state.items()})
@@ -275,7 +277,7 @@ class Oracle:
         ends = [self._model(number) for number in range(2, 3 if user.geometry == "between" else 4)]
         states = [dict(end.named_parameters()) | dict(end.named_buffers()) for end in ends]
         directions = [{name: _wide(state[name]) - _wide(self.weights[name]) for name in self.names} for state in states]
-        floating = {name: value for name, value in self.origin.named_buffers() if value.is_floating_point()}
+        floating = {n: b for n, b in self.origin.named_buffers() if b.is_floating_point() and b.layout == torch.strided}
         statistics: list[dict[str, Tensor]] = [{} for _ in ends]
         if self.bn == "interpolated":
             statistics = [{name: _wide(state[name]) - _wide(value) for name, value in floating.items()} for state in states]
@@ -320,9 +322,7 @@ def _in_type(module: nn.Module, types: tuple[torch.dtype, torch.dtype]) -> nn.Mo
     old, new = types
     kin = {torch.float32: torch.complex64, torch.float64: torch.complex128}
     change = {old: new, **({kin[old]: kin[new]} if old in kin and new in kin else {})}
-    for tensor in [*module.parameters(), *module.buffers()]:
-        tensor.data = tensor.data.to(change.get(tensor.dtype, tensor.dtype))
-    return module
+    return module._apply(lambda tensor: tensor.to(change.get(tensor.dtype, tensor.dtype)))
 
 
 def _call(model: nn.Module, user: User, examples: Examples) -> Tensor:

@@ -125,7 +125,7 @@ def _everything(built: Any) -> list[Any]:
     """All of a user's that a sweep may not change."""
     named = [*built.inner.named_parameters(), *built.inner.named_buffers()]
     bits = [
-        (name, tensor.dtype, tensor.requires_grad, tensor.grad, tensor.detach().flatten().view(-1).tolist())
+        (name, tensor.dtype, tensor.layout, tensor.requires_grad, tensor.grad, tensor.detach().to_dense().tolist())
         for name, tensor in named
     ]
     flags = [
