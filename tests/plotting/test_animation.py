@@ -22,7 +22,8 @@ from landscape.errors import InputError, RunError
 from landscape.plotting import animate
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Make = Callable[..., Surface]
 X = np.linspace(-1, 1, 6)
 

@@ -18,7 +18,8 @@ from landscape.grid import Grid
 from landscape.plotting import contour, filled, heatmap
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Plane = Callable[..., Surface]
 SEEN_FROM_ABOVE = [contour, filled, heatmap]
 

@@ -13,7 +13,8 @@ from landscape.errors import InputError
 from landscape.plotting import curve
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Line = Callable[..., Surface]
 X = np.linspace(-0.5, 1.5, 9)
 

@@ -16,7 +16,8 @@ from landscape.errors import InputError
 from landscape.plotting import figure, filled, relief, save
 from landscape.surface import Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Make = Callable[..., Surface]
 X = np.linspace(-1, 1, 5)
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from landscape.plotting import curve
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Line = Callable[..., Surface]
 X = np.linspace(-1, 1, 101)
 WELL = 10 * X**4 + 0.02 * np.cos(9 * X)  # flat in the middle, but for waves that only an inset shows

@@ -10,7 +10,8 @@ from matplotlib.contour import ContourSet
 from landscape.plotting import contour
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Plane = Callable[..., Surface]
 X = np.linspace(-1, 1, 41)
 SURFACES = {

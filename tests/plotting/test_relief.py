@@ -17,7 +17,8 @@ from landscape.plotting import relief
 from landscape.plotting.relief import align_heights
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Plane = Callable[..., Surface]
 GREY = 0.85  # of what is cut off
 

@@ -19,7 +19,8 @@ from landscape.errors import InputError
 from landscape.plotting import contour, curve, figure, filled, heatmap, relief, save
 from landscape.surface import Point, Surface
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What other tests of this process left to the collector is no warning of a figure.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 Make = Callable[..., Surface]
 X = np.linspace(-1, 1, 9)
 PLANES = [contour, filled, heatmap, relief]
