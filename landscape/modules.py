@@ -15,6 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDict
 from torch.nn.utils.weight_norm import WeightNorm
 
 from landscape.errors import InputError, in_a_line, users_code
+from landscape.memory import block_of, is_expanded, named_tensors
 from landscape.weights import unwrap
 
 __all__ = [
@@ -36,9 +37,9 @@ def copy_module(module: nn.Module, what: str = "model") -> nn.Module:
     """A deep copy of the user's own module that shares nothing with it.
 
     Tensors that a graph computed, which copy.deepcopy refuses, are copied without their graph: the hooks of `weight_norm`,
-    `spectral_norm` and `prune` keep such ones, and so do models that remember an activation. A layer with parametrizations has a
-    class of its own, which copy.deepcopy shares, so that removing them from a copy would break the model it was made from: the copy
-    gets another.
+    `spectral_norm` and `prune` keep such ones, and so do models that remember an activation. So are sparse tensors, and expanded ones,
+    into whose copies nothing could be written. A layer with parametrizations has a class of its own, which copy.deepcopy shares, so
+    that removing them from a copy would break the model it was made from: the copy gets another.
 
     Args:
         module: a model, a layer or a loss.
@@ -58,8 +59,8 @@ def copy_module(module: nn.Module, what: str = "model") -> nn.Module:
             private = copy.deepcopy(inner, memo)
         except Exception as error:
             raise InputError(f"the {what} cannot be copied ({in_a_line(error)}); let copy.deepcopy({what}) work") from error
-    held = {_memory(tensor) for _, tensor in _tensors_of(inner)}
-    shared = next((name for name, tensor in _tensors_of(private) if _memory(tensor) and _memory(tensor) in held), None)
+    held = {block_of(tensor) for _, tensor in named_tensors(inner)} - {0}
+    shared = next((name for name, tensor in named_tensors(private) if block_of(tensor) in held), None)
     if shared is not None:  # a part of the user's own answers copy.deepcopy with itself
         raise InputError(
             f"the {what} cannot be copied: copy.deepcopy leaves {shared} where it is, so that computing would change the {what} itself; "
@@ -72,19 +73,13 @@ def copy_module(module: nn.Module, what: str = "model") -> nn.Module:
     return private
 
 
-def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
-    return [*module.named_parameters(), *module.named_buffers()]
-
-
-def _memory(tensor: Tensor) -> int:
-    """Where a tensor's numbers lie; 0 where it has none of its own, on the meta device, of no entries, or sparse."""
-    return tensor.untyped_storage().data_ptr() if tensor.numel() and tensor.layout == torch.strided and not tensor.is_meta else 0
-
-
 def _computed(held: object, seen: set[int]) -> Iterator[Tensor]:
-    """The tensors that a graph computed, and sparse ones, which copy.deepcopy refuses too; in containers of containers."""
+    """The tensors that copy.deepcopy refuses or leaves such that none can write into them, in containers of containers.
+
+    A graph computed them, they are sparse, or expanded.
+    """
     if isinstance(held, Tensor):
-        if not held.is_leaf or (held.layout != torch.strided and not isinstance(held, nn.Parameter)):
+        if not held.is_leaf or (not isinstance(held, nn.Parameter) and (held.layout != torch.strided or is_expanded(held))):
             yield held
     elif isinstance(held, Mapping | list | tuple | set) and id(held) not in seen:
         seen.add(id(held))

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError, LandscapeError, UserCodeError, in_a_line, nearest, users_code
+from landscape.memory import shared_memory
 from landscape.modules import copy_module
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.problem.losses import Loss, PerExample, apply
@@ -57,6 +58,7 @@ class Problem:
         lazy = next((n for n, p in model.named_parameters() if isinstance(p, nn.parameter.UninitializedParameter)), None)
         if lazy is not None:
             raise InputError(f"the model's parameter {lazy} has no shape yet; run one batch through the model first")
+        _check_memory(model)
         for split in data:
             if not isinstance(split, str) or not split.isidentifier():
                 raise InputError(f"a data split's name is a word such as train or test, not {split!r}")
@@ -129,6 +131,23 @@ def _checked_filters(filters: Mapping[str, int | Sequence[int]]) -> dict[str, tu
             raise InputError(f'filters: "{glob}" has {given!r}; give an axis such as 1, or a tuple of axes such as (0, 1)')
         checked[str(glob)] = tuple(axes)
     return checked
+
+
+def _check_memory(model: nn.Module) -> None:
+    """A copy of a model has all its tensors apart, so that those in one memory would move each by itself there."""
+    found = shared_memory(model)
+    if found is None:
+        return
+    first, second = found
+    if first == second:
+        raise InputError(
+            f"the model's parameter {first} has several entries in one place in memory, as expand() leaves it; give it memory of its own "
+            "with .clone()"
+        )
+    raise InputError(
+        f"the model's {first} and {second} lie in one memory and are two tensors, so that it cannot be told whether they move together; "
+        "tie parameters by assigning the parameter itself, not its .data, and give a buffer a .clone()"
+    )
 
 
 def _output_width(model: nn.Module, inputs: Batch) -> int:

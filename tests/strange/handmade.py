@@ -250,17 +250,20 @@ class Offset(nn.Module):
 
 
 class Buffers(nn.Module):
-    """Buffers of several types: a permutation, a mask, a table in half precision, and one that no state dict holds."""
+    """Buffers of several kinds: a permutation, a mask, half precision, expanded, and one that no state dict holds."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("order", torch.arange(width).flip(0))
         self.register_buffer("mask", torch.arange(width) % 3 != 1)
         self.register_buffer("table", torch.linspace(0.5, 1.5, width).half())
+        self.register_buffer("expanded", torch.tensor([0.25]).expand(width))
         self.register_buffer("hidden", torch.linspace(-0.5, 0.5, width), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(self.mask, x[:, self.order], self.hidden.to(x.dtype)) * self.table.to(x.dtype)
+        return torch.where(self.mask, x[:, self.order], self.hidden.to(x.dtype)) * self.table.to(x.dtype) + self.expanded.to(
+            x.dtype
+        )
 
 
 class Graph(nn.Module):

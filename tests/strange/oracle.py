@@ -257,6 +257,10 @@ class Oracle:
 
     def _model(self, checkpoint: int) -> nn.Module:
         model = build(self.user, checkpoint).inner.eval()
+        for layer in model.modules():  # load_state_dict cannot write into what expand() left
+            layer._buffers.update(
+                {name: b.clone() for name, b in layer._buffers.items() if b is not None and b.layout == torch.strided}
+            )
         return _in_type(plain(model) if self.effective else model, self.types)
 
     def _in(self, types: tuple[torch.dtype, torch.dtype]) -> Built:
