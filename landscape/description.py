@@ -185,8 +185,9 @@ def _checks(surface: Surface) -> list[str]:
     if "audit_points" in checks:
         allowed = checks.get("audit_tolerance", checks.get("audit_max_error", math.nan))  # the latter in files of version 0.1.0
         lines.append(
-            f"  audit: {checks['audit_points']} points in fp32 as well, {checks['audit_relative']:.2g} apart at most, relative "
-            f"({allowed:g} allowed), {checks['audit_absolute']:.2g} absolute; {checks['fp32_points']} points near the origin are in fp32"
+            f"  audit: {checks['audit_points']} points in fp32 as well, {checks.get('audit_relative', math.nan):.2g} apart at most, "
+            f"relative ({allowed:g} allowed), {checks.get('audit_absolute', math.nan):.2g} absolute; "
+            f"{checks.get('fp32_points', 'no')} points near the origin are in fp32"
         )
     lines += [f"  tolerance audit: {told}" for split in surface.data if (told := describe_audit(surface, split, one_by_one=True))]
     return [*lines, f"  not finite: {checks.get('nan_count', 0)} values"]
@@ -220,9 +221,10 @@ def _engine(run: Mapping[str, Any]) -> list[str]:
     """How a run computed, and how fast, where its file says so."""
     if "points_per_second" not in run:
         return [f"    {run.get('engine')}, batch {run.get('batch_size')}"]
-    shares = ", ".join(f"{name} {run[f'share_{name}']:.1%}" for name in ("model", "moving", "metrics", "overhead"))
-    rates = f"{run['points_per_second']:.3g} points/s, {run['examples_per_second']:.3g} examples/s"
+    told = {name: run.get(name, math.nan) for name in ("points_per_second", "examples_per_second", "memory_peak")}
+    shares = ", ".join(f"{name} {run.get(f'share_{name}', math.nan):.1%}" for name in ("model", "moving", "metrics", "overhead"))
+    rates = f"{told['points_per_second']:.3g} points/s, {told['examples_per_second']:.3g} examples/s"
     return [
-        f"    {run.get('engine')}, batch {run.get('batch_size')}: {rates}, memory peak {run['memory_peak'] / 2**30:.2g} GiB",
+        f"    {run.get('engine')}, batch {run.get('batch_size')}: {rates}, memory peak {told['memory_peak'] / 2**30:.2g} GiB",
         f"    of the time {shares}",
     ]

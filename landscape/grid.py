@@ -10,9 +10,10 @@ import numpy as np
 
 from landscape.errors import InputError
 
-__all__ = ["AxisLike", "Grid", "axis_values", "coarse_to_fine", "coarser_axes", "parse_axis"]
+__all__ = ["AxisLike", "Grid", "axis_values", "check_reach", "coarse_to_fine", "coarser_axes", "parse_axis"]
 
 _MOST_POINTS = 10_000_000  # more than a surface file may hold
+_FARTHEST = 1e150  # coordinates and steps from its inverse to this: their products are numbers still
 
 AxisLike = str | tuple[float, float, int] | np.ndarray
 
@@ -60,11 +61,35 @@ def axis_values(axis: AxisLike) -> np.ndarray:
         raise InputError(f"an axis is a tuple (start, stop, n) or an ndarray of coordinates, not a {type(axis).__name__}")
     if values.size == 0:
         raise InputError("an axis needs at least one point, this one has none")
-    if not np.isfinite(values).all():
-        raise InputError("an axis needs finite numbers, this one holds nan or inf")
-    if values.size > 1 and not (np.diff(values) > 0).all() and not (np.diff(values) < 0).all():
-        raise InputError("an axis has to ascend or descend, this one repeats values or turns back")
+    _check_extent(values)
     return values
+
+
+def _check_extent(values: np.ndarray) -> None:
+    """Refuse coordinates whose order is none, or that lie too far out or too close together for areas to be numbers."""
+    check_reach(values)
+    steps = np.diff(values)
+    if steps.size and not (steps > 0).all() and not (steps < 0).all():
+        raise InputError("an axis has to ascend or descend, this one repeats values or turns back")
+    if steps.size and float(np.abs(steps).min()) < 1 / _FARTHEST:
+        raise InputError(
+            f"the steps of an axis are at least {1 / _FARTHEST:g}, one of this axis is {np.abs(steps).min():g}; ask for a wider range"
+        )
+
+
+def check_reach(values: np.ndarray) -> None:
+    """Refuse coordinates that are no numbers, or lie so far out that areas are none.
+
+    Raises:
+        InputError: when one is nan, inf, or beyond ±1e150.
+    """
+    if not np.isfinite(values).all():
+        raise InputError("coordinates are finite numbers, these hold nan or inf")
+    if values.size == 0:
+        return
+    farthest = float(values[np.abs(values).argmax()])
+    if abs(farthest) > _FARTHEST:
+        raise InputError(f"coordinates go from {-_FARTHEST:g} to {_FARTHEST:g}, not to {farthest:g}")
 
 
 def _spaced(axis: Sequence[float]) -> np.ndarray:
@@ -81,8 +106,9 @@ def _spaced(axis: Sequence[float]) -> np.ndarray:
         raise InputError(
             f"{start:g}:{stop:g}:{count} asks for {count:,} points, an axis has {_MOST_POINTS:,} at most; ask for fewer"
         )
-    if not (math.isfinite(start) and math.isfinite(stop) and math.isfinite(stop - start)):
+    if not (math.isfinite(start) and math.isfinite(stop)):
         raise InputError(f"an axis needs finite ends, {start:g}:{stop:g}:{count} has not")
+    check_reach(np.array([start, stop], dtype=np.float64))
     if count == 1 and start != stop:
         raise InputError(f"one point cannot span {start:g} to {stop:g}; write {start:g}:{start:g}:1 or ask for more points")
     values = np.linspace(float(start), float(stop), count)

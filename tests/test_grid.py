@@ -93,6 +93,40 @@ def test_impossible_axes_are_refused(axis: Any, words: str) -> None:
         axis_values(axis)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        ("0:1e-320:5", "steps of an axis are at least 1e-150"),
+        ("-1e-322:1e-322:41", "steps of an axis"),
+        ("1e-320:0:4", "steps of an axis"),
+        ((0, 1e-149, 20), "steps of an axis"),
+        (np.array([0.0, 5e-324, 1.0]), "steps of an axis"),
+        (np.array([1.0, 1e-160, 0.0]), "steps of an axis"),
+        ("-1e308:1e308:5", "from -1e.150 to 1e.150, not to -1e.308"),
+        ("0:1.7e308:3", "not to 1.7e.308"),
+        ((1e200, 1e200, 1), "not to 1e.200"),
+        (np.array([-1e308, 0, 1e308]), "not to -1e.308"),
+        (np.array([-1.7e308, 1.7e308]), "not to -1.7e.308"),
+    ],
+)
+def test_axes_whose_areas_are_no_numbers_are_refused_without_a_warning(axis: Any, words: str) -> None:
+    """A cell's area and a basin's are products of two steps: beyond ±1e150, or closer than its inverse, they overflow or vanish."""
+    with pytest.raises(InputError, match=words):
+        axis_values(axis)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "axis", ["-1e150:1e150:3", "0:2e-150:3", "5e-324:5e-324:1", (1e-12, -1e-12, 7), np.array([-1e150, 0.0, 1e-150, 1e150])]
+)
+def test_the_widest_and_the_narrowest_axes(axis: Any) -> None:
+    values = axis_values(axis)
+    assert np.isfinite(np.outer(values, values)).all()
+    steps = np.abs(np.diff(values))
+    assert (np.outer(steps, steps) > 0).all()
+
+
 def test_coordinates_are_indexed_x_first() -> None:
     grid = Grid((np.array([0.0, 1.0, 2.0]), np.array([10.0, 20.0])))
     assert (grid.shape, grid.n_points) == ((3, 2), 6)

@@ -7,6 +7,7 @@ import argparse
 from landscape.atomic import check_target
 from landscape.cli.command import Command, add_output, add_talk, check_distinct, print_json
 from landscape.errors import InputError
+from landscape.progress import Progress
 
 __all__ = ["COMMANDS"]
 
@@ -82,8 +83,15 @@ def _import(options: argparse.Namespace) -> int:
 
     check_distinct(options.out, options.file, options.directions)
     check_target(options.out, options.overwrite)
-    print(store.adopt(options.file, options.out, options.directions, options.words, landscape.measure))
-    return 0
+    surface = store.adopt(options.file, options.out, options.directions, options.words, landscape.measure)
+    print(options.out)
+    if surface.complete:
+        return 0
+    left = " and ".join(
+        f"{int((~done).sum())} of {done.size} values of {key}" for key, done in surface.done.items() if not done.all()
+    )
+    Progress().note(f"{options.out}: unfinished, as {options.file} is: {left} are not measured")
+    return 3
 
 
 def _fill_merge(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +151,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "read a surface of tomgoldstein/loss-landscape",
+        "read a surface of tomgoldstein/loss-landscape; exit code 3 when it is unfinished",
         "landscape import theirs.h5 --directions their_directions.h5 -o ours.h5",
         _fill_import,
         _import,

@@ -50,7 +50,8 @@ def exactness(surface: Surface, key: str, shown: np.ndarray | None = None) -> Ex
     nothing = np.full(shape, np.nan)
     stderr, effective = surface.stderr.get(key, nothing), surface.effective.get(key, nothing)
     low, high = surface.low.get(key, nothing), surface.high.get(key, nothing)
-    shares = np.divide(stderr, np.abs(values), out=nothing.copy(), where=known & (stderr > 0) & (values != 0))
+    with np.errstate(over="ignore"):  # of a value next to nothing
+        shares = np.divide(stderr, np.abs(values), out=nothing.copy(), where=known & (stderr > 0) & (values != 0))
     widths = np.where(known & (high > low), high - low, np.nan)
     widest = np.unravel_index(np.nanargmax(widths), shape) if np.isfinite(widths).any() else None
     # An error of 0 where examples are left out is none: version 0.1.0 wrote it where a sample showed no spread.

@@ -71,7 +71,9 @@ def finer_grid(axes: Sequence[np.ndarray], heights: np.ndarray, nodes: np.ndarra
             count = max(_POINTS, 1 + 4 * int(np.count_nonzero(np.abs(axis) <= half) // 2 * 2))
         else:
             half, count = _parabola(axes, heights, k, threshold, origin), _POINTS
-        half = _rounded_up(half)
+        half = _rounded_up(
+            half if 0 < half < math.inf else float(np.abs(axis).max())
+        )  # heights may differ by more than a number holds
         words.append(f"--{'xy'[k]} {-half:g}:{half:g}:{count}")
     return " ".join(words)
 

@@ -42,9 +42,10 @@ def measure(
     """
     key, parts = surface.metric(key).key, draws(surface)
     known = [noise_without_losses(draw, key) for draw in parts] if noise is None else noise
-    single = [_measure_draw(draw, basin_level, key, own) for draw, own in zip(parts, known, strict=True)]
-    names = [name for name in single[0] if all(name in numbers for numbers in single)]
-    return {name: _median([numbers[name] for numbers in single]) for name in names}
+    with np.errstate(all="ignore"):  # losses of 1e300 and of 1e-310 are legitimate: what overflows is infinite, and no number
+        single = [_measure_draw(draw, basin_level, key, own) for draw, own in zip(parts, known, strict=True)]
+        names = [name for name in single[0] if all(name in numbers for numbers in single)]
+        return {name: _median([numbers[name] for numbers in single]) for name in names}
 
 
 def _measure_draw(surface: Surface, basin_level: float | None, key: str, noise: Noise) -> dict[str, Number]:

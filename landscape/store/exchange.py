@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from landscape.store import goldstein
+from landscape.store.directions import read_directions
 from landscape.store.lock import writing
-from landscape.store.reading import read_directions
 from landscape.store.untrusted import opened
 from landscape.store.writing import write
 from landscape.surface import Number, Surface
@@ -39,8 +39,11 @@ def adopt(
     directions: str | os.PathLike[str] | None,
     command: str,
     measure: Callable[[Surface], Mapping[str, Number]],
-) -> Path:
+) -> Surface:
     """Write a surface of tomgoldstein/loss-landscape as a file of ours, with its numbers; where it comes from is kept.
+
+    Returns:
+        The surface, unfinished where theirs was.
 
     Raises:
         InputError: when it cannot be read, or the file not be written.
@@ -48,4 +51,6 @@ def adopt(
     with writing(path):
         surface = goldstein.read_surface(source, directions)
         surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
-        return write(replace(surface, numbers=measure(surface)), path)
+        surface = replace(surface, numbers=measure(surface))
+        write(surface, path)
+    return surface

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ import h5py
 import numpy as np
 
 from landscape.errors import InputError
-from landscape.grid import axis_values
+from landscape.grid import axis_values, check_reach
 from landscape.store.untrusted import (
     MAX_POINTS,
     MAX_TEXT,
-    MAX_WEIGHTS,
     check_within,
     clean,
     find,
@@ -26,15 +25,26 @@ from landscape.store.untrusted import (
     has,
     opened,
     read_attributes,
+    shortened,
 )
 from landscape.store.writing import ERRORS, FORMAT, FORMAT_VERSION
 from landscape.surface import BY_METRIC, Axis, Metric, Number, Point, Surface
 
-__all__ = ["read", "read_directions"]
+__all__ = ["read", "read_header"]
 
 _MAX_NUMBERS = 10 * MAX_POINTS  # of all metrics together
 _COUNTS = ("size", "used")
-_MAX_GROUPS = 300  # within a direction
+_OF_RUNS = (
+    "seconds",
+    "points",
+    "points_per_second",
+    "examples_per_second",
+    "memory_peak",
+    "left",
+    "batch_size",
+    "n_ranks",
+    "threads",
+)
 _MAX_MODELS = 1000  # marked in the plane
 
 
@@ -46,7 +56,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
     """
     path = Path(path)
     with opened(path) as file:
-        attributes = _read_header(file, path)
+        attributes = read_header(file, path)
         if attributes.get("bn") == "moved":  # the word of version 0.1.0
             attributes["bn"] = "interpolated"
         axes = tuple(_read_axis(file, name, path) for name in attributes["axes"])
@@ -60,10 +70,10 @@ def read(path: str | os.PathLike[str]) -> Surface:
             axes=axes,
             metrics=metrics,
             **arrays,
-            examples={name: _read_array(examples, name, shape, path).astype(np.int64) for name in _names(examples, shape, path)},
+            examples={name: _read_counts(examples, name, shape, path) for name in _names(examples, shape, path)},
             seconds=_read_array(file, "seconds", shape, path) if has(file, "seconds") else None,
             attributes={k: v for k, v in attributes.items() if k not in ("format", "format_version", "kind", "axes", "complete")},
-            data={name: read_attributes(find(data, name, path), path, _COUNTS.__contains__) for name in data or ()},
+            data={name: _read_data(data, name, path) for name in data or ()},
             points=_read_points(file, axes, path),
             checks=_read_group(file, "checks", path, _is_one_number),
             numbers=_read_numbers(
@@ -78,7 +88,12 @@ def _is_one_number(name: str) -> bool:
     return name != "failure" and not name.endswith("_compared") and not name.startswith("tolerance_audit_")
 
 
-def _read_header(file: h5py.File, path: Path) -> dict[str, Any]:
+def read_header(file: h5py.File, path: Path) -> dict[str, Any]:
+    """The attributes of a surface file's root.
+
+    Raises:
+        InputError: when it is of another kind or of a newer format.
+    """
     attributes = read_attributes(file, path, ("cosine", "cosine_sd", "tolerance", "basin_level").__contains__)
     if attributes.get("format") != FORMAT:
         hint = "; read it with landscape import" if has(file, "xcoordinates") else ""
@@ -142,6 +157,26 @@ def _read_array(group: h5py.Group, name: str, shape: tuple[int, ...], path: Path
     return np.asarray(dataset.astype(np.float64)[()])
 
 
+def _read_counts(group: h5py.Group, name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    """Whole numbers from 0 on."""
+    counts = np.asarray(find_numbers(group, name, path, MAX_POINTS)[()])
+    _read_array(group, name, shape, path)  # refuses another shape
+    with np.errstate(invalid="ignore"):
+        whole = counts.astype(np.int64)
+    if not (np.array_equal(whole, counts) and (whole >= 0).all()):
+        place = f"{group.name}/{name}".strip("/")
+        raise InputError(f'{path}: "{clean(place)}" does not hold numbers of examples')
+    return whole
+
+
+def _read_data(group: h5py.Group, name: str, path: Path) -> dict[str, Any]:
+    attributes = read_attributes(find(group, name, path), path, _COUNTS.__contains__)
+    odd = next((count for count in _COUNTS if not 0 <= attributes.get(count, 0) < math.inf), None)
+    if odd is not None:
+        raise InputError(f'{path}: the attribute "{odd}" of "data/{clean(name)}" is {attributes[odd]}, no number of examples')
+    return attributes
+
+
 def _read_values(file: h5py.File, shape: tuple[int, ...], path: Path) -> tuple[dict[str, Metric], dict[str, dict[str, np.ndarray]]]:
     """The metrics, and by kind the arrays that there are for each."""
     metrics: dict[str, Metric] = {}
@@ -162,10 +197,20 @@ def _read_values(file: h5py.File, shape: tuple[int, ...], path: Path) -> tuple[d
         metrics[name] = Metric(
             str(attributes.get("split", split)), str(attributes.get("metric", metric)), str(attributes.get("unit", ""))
         )
+        if metrics[name].key != name:
+            told = f"metric {shortened(metrics[name].name)} of split {shortened(metrics[name].split)}"
+            raise InputError(f'{path}: "values/{shortened(name)}" says that it is {told}, which its name does not')
         arrays["values"][name] = array
         arrays["done"][name] = _read_array(marks, name, shape, path) != 0
     if not metrics:
         raise InputError(f"{path}: holds no values")
+    for kind in ERRORS:
+        odd = next((key for key in arrays[kind] if key not in metrics), None)
+        if odd is not None:
+            raise InputError(f'{path}: "values/{shortened(odd)}_{kind}" belongs to no metric')
+    lonely = next(iter(arrays["low"].keys() ^ arrays["high"].keys()), None)
+    if lonely is not None:
+        raise InputError(f'{path}: "values/{shortened(lonely)}" has one end of an interval and not the other')
     effective = find_group(file, "effective", path)
     arrays["effective"] = {
         key: _read_array(effective, key, shape, path) for key in _names(effective, shape, path) if key in metrics
@@ -182,7 +227,14 @@ def _read_points(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> tuple[P
         raise InputError(f'{path}: "points" has {len(group)} entries, more than the {_MAX_MODELS} that are read')
     shape = (len(names),)
     columns = {name: _read_array(group, name, shape, path) for name in group if name not in ("name", "point")}
-    spatial = [axis.name for axis in axes if axis.name in columns]
+    spatial = [axis.name for axis in axes if axis.name != "seed"]
+    for axis in spatial:
+        if axis not in columns:
+            raise InputError(f'{path}: no dataset "points/{axis}", the place of the models that "points/name" names')
+        try:
+            check_reach(columns[axis])
+        except InputError as error:
+            raise InputError(f'{path}: "points/{axis}": {error}') from None
     return tuple(
         Point(
             name,
@@ -208,6 +260,10 @@ def _read_group(file: h5py.File, name: str, path: Path, numbers: Callable[[str],
     return {} if group is None else read_attributes(group, path, numbers)
 
 
+def _is_number_of_run(name: str) -> bool:
+    return name in _OF_RUNS or name.startswith("share_")
+
+
 def _read_runs(file: h5py.File, path: Path) -> tuple[dict[str, Any], ...]:
     group = find_group(file, "runs", path)
     if group is None:
@@ -215,7 +271,7 @@ def _read_runs(file: h5py.File, path: Path) -> tuple[dict[str, Any], ...]:
     odd = next((name for name in group if not (name.isdecimal() and name.isascii())), None)
     if odd is not None:
         raise InputError(f'{path}: "runs/{odd}" does not bear the number of a run')
-    return tuple(read_attributes(find(group, name, path), path, ("seconds",).__contains__) for name in sorted(group, key=int))
+    return tuple(read_attributes(find(group, name, path), path, _is_number_of_run) for name in sorted(group, key=int))
 
 
 def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
@@ -230,35 +286,3 @@ def _read_numbers(attributes: Mapping[str, Any]) -> dict[str, Number]:
         for name, value in attributes.items()
         if f"{name}_unit" in attributes
     }
-
-
-def _weights(direction: h5py.Group, path: Path) -> Iterator[tuple[str, h5py.Dataset]]:
-    """The arrays of a direction by parameter name; those of a name with a slash lie in groups."""
-    left, n_groups = [("", direction)], 0
-    while left:
-        place, group = left.pop()
-        n_groups += 1
-        if n_groups > _MAX_GROUPS:  # or one that holds itself
-            raise InputError(f'{path}: "{clean(str(direction.name))}" holds more than {_MAX_GROUPS} groups, which are not read')
-        for name in group:
-            if isinstance(find(group, name, path), h5py.Group):
-                left.append((f"{place}{name}/", find_group(group, name, path)))
-            else:
-                yield place + name, find_numbers(group, name, path, MAX_WEIGHTS, "fiuc")
-
-
-def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndarray]]:
-    """The directions stored in a surface file, axis name → parameter name → array; empty when there are none.
-
-    Raises:
-        InputError: when the file cannot be read.
-    """
-    path = Path(path)
-    with opened(path) as file:
-        _read_header(file, path)
-        groups = {axis: find_group(file, f"direction_{axis}", path) for axis in ("x", "y")}
-        found = {axis: dict(_weights(group, path)) for axis, group in groups.items() if group is not None}
-        n_weights = sum(dataset.size for datasets in found.values() for dataset in datasets.values())
-        if n_weights > MAX_WEIGHTS:
-            raise InputError(f"{path}: {n_weights} numbers in the directions, more than the {MAX_WEIGHTS} that are read")
-        return {axis: {name: dataset[()] for name, dataset in datasets.items()} for axis, datasets in found.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import math
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,22 @@ __all__ = [
     "has",
     "opened",
     "read_attributes",
+    "shortened",
 ]
 
 MAX_POINTS = 10_000_000  # of a surface
 MAX_WEIGHTS = 1_000_000_000  # numbers in a set of directions
 MAX_ENTRIES = 100_000  # in one group
 MAX_TEXT = 65_536
+
+
+_LONGEST_NAME = 300
+_WHY_NOT: dict[int | None, str] = {
+    errno.ENAMETOOLONG: "the name is too long to be a file's",
+    errno.ELOOP: "a link that goes round in a loop",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+}
 
 
 def _none(name: str) -> bool:
@@ -46,22 +58,38 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Raises:
         InputError: when the file is missing, no HDF5, truncated or damaged.
     """
-    if not path.exists():
-        raise MissingFileError(f"{path}: no such file")
-    if not path.is_file():  # a folder, or a pipe that would block
-        raise InputError(f"{path}: not a file; name an HDF5 file")
+    name = shortened(path)
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        leads = f"; it is a link to {os.readlink(path)}, which is not there" if os.path.islink(path) else ""
+        raise MissingFileError(f"{name}: no such file{leads}") from None
+    except (OSError, ValueError) as error:
+        why = _WHY_NOT.get(getattr(error, "errno", None), "is no name of a file")
+        raise InputError(f"{name}: {why}") from None
+    if not stat.S_ISREG(mode):  # a folder, or a pipe that would block
+        raise InputError(f"{name}: not a file; name an HDF5 file")
     try:
         # Without locking: a reader must neither wait for a running sweep nor make it fail.
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except InputError:
+    except InputError as error:
+        text = str(error)
+        if len(text) > 2 * _LONGEST_NAME:  # it tells what somebody wrote into the file
+            raise InputError(f"{text[:_LONGEST_NAME]}…{text[-100:]}") from None
         raise
     except PermissionError:
-        raise InputError(f"{path}: no permission to read it") from None
+        raise InputError(f"{name}: no permission to read it") from None
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EACCES:
-            raise InputError(f"{path}: no permission to read it") from None
-        raise InputError(f"{path}: not HDF5, truncated or damaged ({clean(str(error))[:160]})") from None
+            raise InputError(f"{name}: no permission to read it") from None
+        raise InputError(f"{name}: not HDF5, truncated or damaged ({clean(str(error))[:160]})") from None
+
+
+def shortened(name: Path | str) -> str:
+    """A name as messages tell it: whole, unless it is longer than anybody reads."""
+    text = str(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[:100]}…{text[-50:]}"
 
 
 def clean(text: str) -> str:
@@ -170,15 +198,20 @@ def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callab
         if isinstance(value, str):
             result[name] = clean(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "fiub":
-            result[name] = value.item()
+            result[name] = _plain(value).item()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":
-            result[name] = value.tolist()
+            result[name] = _plain(value).tolist()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "O":
             result[name] = [clean(str(text)) for text in value]
         if name in result and numbers(name) and not isinstance(result[name], int | float):
             place = f' of "{(item.name or "").strip("/")}"' if item.name != "/" else ""
             raise InputError(f'{path}: the attribute "{name}"{clean(place)} is not a number')
     return result
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that Python has: of more than 64 bits it has none."""
+    return value.astype(np.float64) if value.dtype.itemsize > 8 else value
 
 
 def _place(group: h5py.Group, name: str) -> str:

@@ -208,7 +208,7 @@ def _batch_size(surface: Surface) -> Any:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text[:12] + "…" if len(text) == 64 else text
+    return text[:12] + "…" if len(text) == 64 else text if len(text) <= 80 else text[:77] + "…"
 
 
 def positions(old: Surface, new: Surface, place: str) -> list[np.ndarray]:

@@ -38,7 +38,8 @@ def little_memory() -> Iterator[None]:
 
 
 def replace(file: h5py.File, name: str, **made: object) -> h5py.Dataset:
-    del file[name]
+    if name in file:
+        del file[name]
     return file.create_dataset(name, **made)
 
 
@@ -234,10 +235,40 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], None], list[str]]] = {
     "check of a word": (attribute("checks", "origin_train_loss_apart", "same"), ["checks", "number"]),
     "measure of a word": (attribute("numbers", "basin_radius", "wide"), ["numbers", "number"]),
     "seconds of a word": (attribute("runs/0", "seconds", "long"), ["seconds", "number"]),
+    "rate of a word": (attribute("runs/0", "points_per_second", "fast"), ["points_per_second", "number"]),
+    "rate of many": (attribute("runs/0", "examples_per_second", np.arange(3.0)), ["examples_per_second", "number"]),
+    "share of a word": (attribute("runs/0", "share_model", "most"), ["share_model", "number"]),
+    "memory of a word": (attribute("runs/0", "memory_peak", "much"), ["memory_peak", "number"]),
+    "models at nan": (array("points/x", np.array([np.nan])), ["points/x", "nan"]),
+    "models at infinity": (array("points/y", np.array([-np.inf])), ["points/y", "inf"]),
+    "models without a place": (without("points/y"), ["points/y"]),
+    "models without any place": (without("points/x", "points/y"), ["points/x"]),
+    "used nan": (attribute("data/train", "used", np.nan), ["used", "data/train", "nan"]),
+    "used infinite": (attribute("data/train", "size", np.inf), ["size", "data/train", "inf"]),
+    "used less than none": (attribute("data/train", "used", -3), ["used", "data/train", "-3"]),
+    "examples nan": (array("examples/train", np.full(SHAPE, np.nan)), ["examples/train", "examples"]),
+    "examples less than none": (array("examples/train", np.full(SHAPE, -1)), ["examples/train", "examples"]),
+    "half an example": (array("examples/train", np.full(SHAPE, 0.5)), ["examples/train", "examples"]),
+    "too many examples": (array("examples/train", np.full(SHAPE, 2**64 - 1, np.uint64)), ["examples/train", "examples"]),
+    "error of an error": (array("values/train_loss_stderr_stderr", np.ones(SHAPE)), ["train_loss_stderr_stderr", "no metric"]),
+    "end of an error": (array("values/train_loss_stderr_low", np.ones(SHAPE)), ["train_loss_stderr_low", "no metric"]),
+    "one end of an interval": (array("values/train_loss_low", np.ones(SHAPE)), ["train_loss", "one end"]),
+    "another metric's name": (attribute("values/train_loss", "metric", "accuracy"), ["values/train_loss", "accuracy"]),
+    "another split's name": (attribute("values/train_loss", "split", "test"), ["values/train_loss", "test"]),
+    "many splits": (attribute("values/train_loss", "split", np.arange(3.0)), ["values/train_loss", "split"]),
+    "axis too far": (array("x", np.array([-1e308, 0, 1e308])), ['"x"', "1e+150"]),
+    "axis without width": (array("y", np.array([0, 5e-324, 1e-323])), ['"y"', "steps"]),
 }
 
 
-TELLING = ("huge values", "values elsewhere", "cosine of a word", "axis with nan")  # through every command; they share a reader
+TELLING = (
+    "huge values",
+    "values elsewhere",
+    "cosine of a word",
+    "axis with nan",
+    "models at nan",
+    "error of an error",
+)  # through every command; they share a reader
 CASES = [(READERS[0], name) for name in HOSTILE] + [(words, name) for words in READERS[1:] for name in TELLING]
 
 
@@ -274,6 +305,49 @@ def test_odd_attributes_are_shown_and_do_no_harm(here, run, place, name, value, 
     assert (outcome.code, outcome.err) == (0, "")
     assert "\x1b" not in outcome.out
     assert "\x07" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in READERS if words != RESUME] + ["merge {} -o all.h5", "animate {} -o film.gif", "import {} -o ours.h5"],
+)
+@pytest.mark.parametrize("name", ["x" * 300 + ".h5", "x" * 5000, "y/" * 2500 + "z.h5", "a.pt/s.h5", "loop.h5", "dangling.h5"])
+def test_a_name_that_leads_to_no_file(here, refuse, words, name):
+    Path("loop.h5").symlink_to("loop.h5")
+    Path("dangling.h5").symlink_to("gone.h5")
+    says = {"loop.h5": "loop", "dangling.h5": "gone.h5"}.get(
+        name, "no such file" if name == "a.pt/s.h5" or len(name) < 300 else "too long"
+    )
+    refuse(words.format(name), name[:8], says)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        ("runs/0", "share_model", np.nan),
+        ("runs/0", "points", 2**63 - 1),
+        ("runs/0", "mine", "text"),
+        ("x", "norm", np.longdouble(2)),
+        ("checks", "repeat_difference", np.inf),
+        ("/", "only", np.arange(1500)),
+        ("/", "problem", np.array(["a", "b"], dtype=object)),
+    ],
+)
+@pytest.mark.parametrize("words", [words for words in READERS if words not in (RESUME, "diff plane.h5 {}")])
+def test_odd_attributes_do_no_harm_to_any_reader(here, run, place, name, value, words):
+    with h5py.File("plane.h5", "r+") as file:
+        file[place].attrs[name] = value
+    outcome = run(words.format("plane.h5"))
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+
+
+def test_a_run_that_says_little_of_itself_is_shown(here, run):
+    with h5py.File("plane.h5", "r+") as file:
+        for name in ("share_model", "examples_per_second", "memory_peak", "n_ranks"):
+            del file["runs/0"].attrs[name]
+    outcome = run("show plane.h5")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "nan examples/s" in outcome.out
 
 
 def test_a_metric_of_an_odd_name_reaches_no_terminal(here, refuse):
