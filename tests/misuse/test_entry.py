@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import landscape_command
 import pytest
 import small_problems
 from test_stubborn import Child
 
 import landscape
+import landscape_command
 from landscape import Problem
 
 try:
