@@ -67,6 +67,7 @@ FAULTS = (
     Fault("weights in one memory move apart", "problem/problem.py", "    found = shared_memory(model)", "    found = None", "tests/test_memory.py"),
     Fault("parts of one block are taken for one tensor", "memory.py", "or bool(torch.isin(_places(first), _places(second)).any())", "or True", "tests/test_memory.py"),
     Fault("expanded buffers stay expanded in copies", "modules.py", "or is_expanded(held))", ")", "tests/test_memory.py"),
+    Fault("what was compiled for an equal model is not known", "objective/compilation.py", "        _COMPILED.add(kind)\n", "", "tests/objective/test_compilation.py::test_a_second_model_of_the_same_structure_runs_what_was_compiled_for_the_first"),
     Fault("named tuples become tuples", "problem/data.py", "kind(*parts) if isinstance", "tuple(parts) if isinstance", "tests/problem/test_data.py"),
     Fault("the reference hands out named tuples as tuples", "reference/evaluation.py", 'type(examples)(*parts) if hasattr(examples, "_fields") else tuple(parts)', "tuple(parts)", "tests/problem/test_data.py"),
     Fault("labels are checked in the first parameter's type", "problem/problem.py", "t.to(place.device, copy=True)", "t.to(place, copy=True)", "tests/problem/test_problem.py"),

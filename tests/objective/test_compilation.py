@@ -10,6 +10,7 @@ import torch
 from cases import integers, normal
 from torch import Tensor, nn
 
+import landscape
 from landscape import Problem, weights
 from landscape.directions import Direction
 from landscape.errors import RunError
@@ -89,6 +90,23 @@ def test_batches_of_many_sizes_are_compiled(compiler: Compiler) -> None:
         before = compiler.n_runs
         Objective(problem, space, [choose(problem.examples("train"), None, 0, False)], engine)((0.5,))
         assert compiler.n_runs - before == 29 // size
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_second_model_of_the_same_structure_runs_what_was_compiled_for_the_first(compiler: Compiler, in_parts: bool) -> None:
+    """Torch takes weights for inputs of a graph; a run alone has two such models, one to try and one to measure with."""
+    for _ in range(3):
+        before = compiler.n_runs
+        value = objective(9, in_parts)((0.5,)).estimates["train_loss"].value
+        assert compiler.n_runs - before == (6 if in_parts else 3)
+        assert value == pytest.approx(objective(9, in_parts, "eager")((0.5,)).estimates["train_loss"].value, rel=1e-6)
+    net = Net(9, in_parts)
+    surfaces = [
+        landscape.line(Problem(net, nn.CrossEntropyLoss(), {"train": (normal(29, 4), integers(3, 29))}), x=(0, 1, 2), **how)
+        for how in ({"engine": "compiled", "batch_size": 8, "quiet": True}, {"quiet": True})
+    ]
+    assert surfaces[0].runs[0]["engine"] == "compiled"
+    assert surfaces[0].values["train_loss"] == pytest.approx(surfaces[1].values["train_loss"], rel=1e-6)
 
 
 def use_up(in_parts: bool) -> None:
