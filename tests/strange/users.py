@@ -222,7 +222,7 @@ _CLASHES: tuple[Callable[[Chosen], bool], ...] = (
     lambda c: _loss(c) is not None and "parts" in _loss(c).words and c.get("wrap", "none") != "none",
     lambda c: _loss(c) is not None and "parameters" in _loss(c).words and _effective(c.get("layers", ())),
     lambda c: "extra state" in _words(c) and "file" in (c.get("start") or ""),
-    lambda c: c.get("loss") == "contrastive" and c.get("batch_size") == 1,  # a constant
+    lambda c: c.get("loss") == "contrastive" and (c.get("batch_size") == 1 or _has(c, "instancenorm")),  # constants
     lambda c: _has(c, "untracked") and c.get("batch_size") == 1,
     lambda c: c.get("only") is not None and c.get("frozen") is not None,
     # Of these two hooks of torch's the first takes what the second computed in the call before: no function of what is stored.
