@@ -123,7 +123,7 @@ def wilson(share: float, n: float, population: int, drawn: int | None = None) ->
         drawn: how many were drawn, where that is not n.
 
     >>> [round(end, 4) for end in wilson(1.0, 500, 50_000)]
-    [0.9924, 1.0]
+    [0.9925, 1.0]
     """
     drawn = int(n) if drawn is None else drawn
     if not 0 <= share <= 1:

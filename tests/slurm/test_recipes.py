@@ -99,13 +99,16 @@ def test_a_job_at_the_end_of_its_time(
 
     Its ranks end by MPI_Abort, which leaves MPICH's shared memory behind for the second time to stumble over.
     """
-    (folder / "setup").write_text('[ -n "${SLURM_RESTART_COUNT:-}" ] || export SECONDS_A_POINT=0.3\n')
+    (folder / "setup").write_text(
+        'if [ -z "${SLURM_RESTART_COUNT:-}" ]; then export SECONDS_A_POINT=0.3; else until [ -e looked ]; do sleep 0.1; done; fi\n'
+    )
     job = submit("one_node.sbatch", "--ntasks-per-node=2", "--gpus-per-node=2", LAUNCH=launch, SETUP="./setup")
-    until(lambda: n_begun(folder) >= 15 or cluster.has_ended(job), "some points")
+    until(lambda: n_begun(folder) >= 40 or cluster.has_ended(job), "some points")
     cluster.call("scancel", "--signal=USR1", "--batch", job)
     until(lambda: cluster.state(job)["Restarts"] == "1" or cluster.has_ended(job), "the job to be queued again")
     assert re.search(r"interrupted: \d+ of 63 points are in out.h5", log(folder)), log(folder)
     assert_begun(folder, expected)
+    (folder / "looked").touch()
     assert cluster.end(job)["ExitCode"] == "0:0", log(folder)
     assert "points are left: queued again" in log(folder)
     surface = landscape.read(folder / "out.h5")
