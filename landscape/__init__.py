@@ -8,24 +8,26 @@ landscape.plotting.relief(surface)
 from __future__ import annotations
 
 import importlib
-import os
-from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING, Any
 
-from landscape.errors import InputError, LandscapeError, RunError
-from landscape.measures import measure
-from landscape.problem import Problem
-from landscape.surface import Surface
-from landscape.sweep import (  # after the import of the module landscape.surface, whose name the function takes over
-    line,
-    merge,
-    surface,
-)
+from landscape.report import description as _description  # noqa: F401  # gives `Surface.show` its words
+
+if TYPE_CHECKING:
+    from landscape import plotting, viewer, zoo
+    from landscape.core.surface import Surface
+    from landscape.errors import InputError, LandscapeError, RunError, SelfCheckError, SelfCheckWarning
+    from landscape.io import read
+    from landscape.measures import measure
+    from landscape.problem import Problem
+    from landscape.sweep import line, merge, surface
 
 __all__ = [
     "InputError",
     "LandscapeError",
     "Problem",
     "RunError",
+    "SelfCheckError",
+    "SelfCheckWarning",
     "Surface",
     "line",
     "measure",
@@ -33,23 +35,34 @@ __all__ = [
     "plotting",
     "read",
     "surface",
+    "viewer",
     "zoo",
 ]
 
+# Where each name comes from. Nothing is imported before it is used: drawing a file needs no torch, measuring no matplotlib.
+_HOMES = {
+    "InputError": "errors",
+    "LandscapeError": "errors",
+    "Problem": "problem",
+    "RunError": "errors",
+    "SelfCheckError": "errors",
+    "SelfCheckWarning": "errors",
+    "Surface": "core.surface",
+    "line": "sweep",
+    "measure": "measures",
+    "merge": "sweep",
+    "read": "io",
+    "surface": "sweep",
+}
 
-def read(path: str | os.PathLike[str]) -> Surface:
-    """Read a surface file.
 
-    Raises:
-        InputError: when it is missing, damaged, of another kind, or of a newer format.
-    """
-    from landscape import store
-
-    return store.read(path)
-
-
-def __getattr__(name: str) -> _ModuleType:
-    # The figures need matplotlib and the zoo its data; neither is loaded before it is used.
-    if name in ("plotting", "zoo"):
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"landscape.{_HOMES[name]}"), name)
+    if name in __all__:
         return importlib.import_module(f"landscape.{name}")
     raise AttributeError(f"module 'landscape' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

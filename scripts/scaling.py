@@ -31,7 +31,7 @@ import landscape
 from landscape.atomic import replacing
 from landscape.benchmark import simulation, sleeping
 from landscape.errors import LandscapeError, nearest
-from landscape.executors import Schedule
+from landscape.parallel import Schedule
 from landscape.sweep.environment import environment_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scaling"
@@ -135,7 +135,7 @@ def _network(options: argparse.Namespace) -> dict[str, Any]:
 
 READING = """
 import json, sys, time, torch
-from landscape.executors import launched
+from landscape.parallel import launched
 executor = launched()
 seconds = {}
 for way, make in (("read by all", executor.together), ("read by one", executor.at_root)) * 3:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape import Problem
-from landscape.objective import Sample
+from landscape.core.weights import Weights
+from landscape.evaluate import Sample
 from landscape.problem import Examples
 from landscape.reference import Reference
-from landscape.weights import Weights
 
 N_EXAMPLES = 29  # odd and prime, so that no batch size divides it
 

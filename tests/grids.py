@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from landscape.grid import AxisLike, axis_values
-from landscape.surface import Axis, Metric, Number, Point, Surface
+from landscape.core.grid import AxisLike, axis_values
+from landscape.core.surface import Axis, Metric, Number, Point, Surface
 
 LOSS = Metric("train", "loss", "nat")
 

@@ -22,9 +22,10 @@ from cases import CATALOGUE, CORNERS, N_EXAMPLES, coordinates, corners, images, 
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, weights
-from landscape.directions import roles
-from landscape.store import Recorder
+from landscape import Problem
+from landscape.core import weights
+from landscape.core.directions import roles
+from landscape.io import Recorder
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 Command = Callable[..., Any]
@@ -306,7 +307,7 @@ def test_checkpoints_are_only_read(tmp_path: Path, command: Command, factory: Fa
     assert [path.read_bytes() for path in paths] == before
 
 
-# --- killed and resumed: the same values bit for bit (ranks: tests/test_ranks.py) ---
+# --- killed and resumed: the same values bit for bit (ranks: tests/test_mpi.py) ---
 
 
 def killed_after(seconds: float, work: Callable[[], None]) -> bool:

@@ -18,11 +18,11 @@ from grids import manhattan, plane_of, value
 from viewer.surfaces import plane
 
 import landscape
-from landscape import InputError, Surface, store
-from landscape.description import describe, tabulate
+from landscape import InputError, Surface, io
 from landscape.measures import basin_radius, basin_share, measure
-from landscape.plotting.viewer import page
-from landscape.plotting.viewer.content import content
+from landscape.report import describe, tabulate
+from landscape.viewer import page
+from landscape.viewer.content import content
 
 PARTS = Path(landscape.__file__).parent / "plotting" / "viewer" / "parts"
 
@@ -36,7 +36,7 @@ def swept(path: Path, kind: str = "line", **options: Any) -> Surface:
 @pytest.mark.parametrize("kind", ["line", "surface"])
 def test_it_is_stored_and_every_number_is_of_it(tmp_path: Path, kind: str) -> None:
     low, high = (swept(tmp_path / f"{level}.h5", kind, basin_level=level) for level in (0.05, 3))
-    assert store.read(tmp_path / "3.h5").basin_level == 3.0
+    assert io.read(tmp_path / "3.h5").basin_level == 3.0
     with h5py.File(tmp_path / "0.05.h5") as file:
         assert file.attrs["basin_level"] == 0.05
     assert low.numbers == measure(low) == measure(high, basin_level=0.05)
@@ -61,7 +61,7 @@ def test_a_file_that_does_not_say_has_one_nat(tmp_path: Path) -> None:
     swept(path)
     with h5py.File(path, "r+") as file:
         del file.attrs["basin_level"]
-    assert store.read(path).basin_level == 1.0
+    assert io.read(path).basin_level == 1.0
     with pytest.raises(InputError, match="another basin level"):
         swept(path, basin_level=2)
     assert swept(path).basin_level == 1.0
@@ -78,7 +78,7 @@ def test_parts_of_different_levels_do_not_merge(tmp_path: Path) -> None:
     assert merged.basin_level == 2
     assert merged.numbers == measure(merged, basin_level=2)
     again = landscape.merge([one, two], tmp_path / "all.h5", basin_level=0.3, quiet=True)
-    assert store.read(tmp_path / "all.h5").basin_level == again.basin_level == 0.3
+    assert io.read(tmp_path / "all.h5").basin_level == again.basin_level == 0.3
     assert again.numbers == measure(merged, basin_level=0.3)
 
 
@@ -98,9 +98,9 @@ def test_the_command_takes_it_by_its_name(command: Any, factory: Any, tmp_path: 
 
 @pytest.mark.parametrize("bad", ["wide", -1.0, 0.0, math.nan, math.inf])
 def test_a_level_in_a_file_that_is_none_is_refused(tmp_path: Path, bad: Any) -> None:
-    store.write(replace(plane_of(manhattan, (-1, 1, 3), (-1, 1, 3)), attributes={"basin_level": bad}), tmp_path / "s.h5")
+    io.write(replace(plane_of(manhattan, (-1, 1, 3), (-1, 1, 3)), attributes={"basin_level": bad}), tmp_path / "s.h5")
     with pytest.raises(InputError, match=r"basin.level"):
-        store.read(tmp_path / "s.h5")
+        io.read(tmp_path / "s.h5")
 
 
 def test_measures_take_the_surfaces_own_unless_told() -> None:

@@ -14,10 +14,11 @@ from cases import N_EXAMPLES, integers, normal, seeded
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, weights
-from landscape.directions import between, cosine, from_arrays, moving, normals, off_device, random_direction, roles
+from landscape import Problem
+from landscape.core import weights
+from landscape.core.directions import between, cosine, from_arrays, moving, normals, off_device, random_direction, roles
+from landscape.core.subspace import Subspace
 from landscape.errors import InputError
-from landscape.subspace import Subspace
 
 # --- models, each as a function of its parameters, which the loops below call in double precision ---
 

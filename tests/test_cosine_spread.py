@@ -11,8 +11,8 @@ import torch
 from cases import normal
 from torch import Tensor, nn
 
-from landscape import weights
-from landscape.directions import NORMALIZATIONS, cosine, cosine_spread, moving, random_direction, roles
+from landscape.core import weights
+from landscape.core.directions import NORMALIZATIONS, cosine, cosine_spread, moving, random_direction, roles
 
 N_PAIRS = 250
 

@@ -15,8 +15,8 @@ from cases import CATALOGUE, Attention, Images, Tagger, normal, seeded
 from layers import Conv1D
 from torch import Tensor, nn
 
-from landscape import directions, weights
-from landscape.directions import (
+from landscape.core import directions, weights
+from landscape.core.directions import (
     between,
     cosine,
     cosine_spread,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from landscape.description import describe, tabulate
+from landscape.core.surface import UNSURE_BELOW, Axis, Metric, Surface
 from landscape.measures import describe_errors, exactness
-from landscape.surface import UNSURE_BELOW, Axis, Metric, Surface
+from landscape.report import describe, tabulate
 
 N = 1000
 SPACE = "\u00a0"

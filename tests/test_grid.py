@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landscape.core.grid import Grid, axis_values, coarse_to_fine, coarser_axes, parse_axis
 from landscape.errors import InputError
-from landscape.grid import Grid, axis_values, coarse_to_fine, coarser_axes, parse_axis
 
 
 @given(st.floats(-10, 10), st.floats(-10, 10), st.integers(2, 60))

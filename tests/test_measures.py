@@ -13,8 +13,9 @@ from grids import LOSS, line, manhattan, plane, plane_of, transposed, value
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 from scipy import ndimage
 
+from landscape.core.grid import AxisLike, axis_values
+from landscape.core.surface import Axis, Metric, Number, Point, Surface
 from landscape.errors import InputError
-from landscape.grid import AxisLike, axis_values
 from landscape.measures import (
     alpha_half,
     barrier,
@@ -35,7 +36,6 @@ from landscape.measures import (
 )
 from landscape.measures.curvature import second_difference, smaller_eigenvalue
 from landscape.measures.mesh import Mesh, mesh_of
-from landscape.surface import Axis, Metric, Number, Point, Surface
 
 # --- basin of a plane ---------------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ from torch.ao.pruning.sparsifier.utils import FakeSparsity
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import landscape
-from landscape import Problem, weights
+from landscape import Problem
+from landscape.core import weights
+from landscape.core.modules import copy_module, effective, effective_name, pruned_entries, stored_in_parts
 from landscape.errors import InputError
-from landscape.modules import copy_module, effective, effective_name, pruned_entries, stored_in_parts
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], str, Callable[[nn.Module], Tensor]]] = {
     "Linear": (lambda: nn.Linear(4, 3), "weight", lambda layer: layer(normal(5, 4))),

@@ -14,7 +14,7 @@ from packs import SHARED, cifar10
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, Surface, store
+from landscape import Problem, Surface, io
 from landscape.zoo.models import ResidualNetwork
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +114,7 @@ def test_our_normalization_leaves_theirs_as_it_is() -> None:
         model = digits(shortcuts).model
         state = torch.load(DIGITS / f"{checkpoint}.pt", weights_only=True)
         state = state.get("state_dict", state)
-        found = store.any_directions(DIGITS / f"{name}.directions.h5")["x"]
+        found = io.any_directions(DIGITS / f"{name}.directions.h5")["x"]
         for (key, _), delta in zip(model.named_parameters(), found, strict=True):
             theta = state[key].double().numpy()
             delta = np.asarray(delta, dtype=np.float64)

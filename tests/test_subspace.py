@@ -7,9 +7,9 @@ import pytest
 import torch
 from cases import CATALOGUE
 
-from landscape import weights
-from landscape.directions import Direction, between, random_direction, roles
-from landscape.subspace import Subspace
+from landscape.core import weights
+from landscape.core.directions import Direction, between, random_direction, roles
+from landscape.core.subspace import Subspace
 
 
 def flat(tensors: weights.Weights) -> np.ndarray:

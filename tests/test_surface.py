@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from landscape.core.surface import Axis, Metric, Number, Point, Surface
 from landscape.errors import InputError
-from landscape.surface import Axis, Metric, Number, Point, Surface
 
 
 def plane(**changes: object) -> Surface:

@@ -11,7 +11,7 @@ import torch
 from cases import CATALOGUE, Images, Tagger, seeded
 from torch import nn
 
-from landscape import weights
+from landscape.core import weights
 
 
 def test_read_copies_parameters_and_buffers_without_counters() -> None:

@@ -16,15 +16,15 @@ from landscape.benchmark.peers import PEERS
 from landscape.benchmark.race import race
 from landscape.benchmark.report import Report
 from landscape.benchmark.written import HandWritten
-from landscape.checkpoint import Checkpoint, name_of
+from landscape.checkpoints import Checkpoint, name_of
 from landscape.errors import InputError
-from landscape.executors import launched
-from landscape.objective import MODES, Engine
+from landscape.evaluate import MODES, Engine
+from landscape.parallel import launched
 from landscape.problem import Problem
 from landscape.progress import Progress
+from landscape.sweep.devices import choose_device, choose_threads
 from landscape.sweep.environment import environment_of
 from landscape.sweep.options import check_threads
-from landscape.sweep.placement import choose_device, choose_threads
 
 __all__ = ["MOST_EXAMPLES", "run"]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from landscape.checkpoint import Checkpoint, weights_of
-from landscape.directions import moving, random_direction, roles
+from landscape.checkpoints import Checkpoint, weights_of
+from landscape.core.directions import moving, random_direction, roles
+from landscape.core.modules import copy_module
+from landscape.core.subspace import Subspace
+from landscape.core.weights import Weights, parameter_names
 from landscape.errors import InputError
-from landscape.modules import copy_module
-from landscape.objective import Sample, choose
+from landscape.evaluate import Sample, choose
 from landscape.problem import Problem
 from landscape.reference import Reference
-from landscape.subspace import Subspace
-from landscape.weights import Weights, parameter_names
 
 __all__ = ["LINE", "Case", "load", "pose"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape.benchmark.case import Case
 from landscape.benchmark.contender import Contender
-from landscape.objective import Engine, Objective
+from landscape.evaluate import Engine, Objective
 
 __all__ = ["EngineRun"]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from landscape.benchmark.case import Case, load
 from landscape.benchmark.contender import Contender, relative
 from landscape.benchmark.task import Task
-from landscape.weights import Weights, norm, read
+from landscape.core.weights import Weights, norm, read
 
 __all__ = ["PEERS", "Landscaper", "LossLandscapes"]
 

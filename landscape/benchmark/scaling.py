@@ -13,7 +13,7 @@ import torch
 
 from landscape.benchmark.case import pose
 from landscape.benchmark.engines import EngineRun
-from landscape.checkpoint import Checkpoint
+from landscape.checkpoints import Checkpoint
 from landscape.problem import Problem
 from landscape.sweep.environment import environment_of
 

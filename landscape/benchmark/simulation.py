@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from landscape.executors import Schedule
+from landscape.parallel import Schedule
 
 __all__ = ["Answers", "Outcome", "ideal", "lock_step", "log_normal", "simulate", "split", "zero_cost"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import RunError
-from landscape.executors import Executor, Task, launched
+from landscape.parallel import Executor, Task, launched
 
 __all__ = ["run"]
 

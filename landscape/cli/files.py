@@ -19,7 +19,7 @@ def _fill_show(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     import landscape
-    from landscape.description import describe, tabulate
+    from landscape.report import describe, tabulate
 
     surface = landscape.read(options.file)
     if options.json:
@@ -40,7 +40,7 @@ def _fill_diff(parser: argparse.ArgumentParser) -> None:
 
 def _diff(options: argparse.Namespace) -> int:
     import landscape
-    from landscape.comparison import compare
+    from landscape.report import compare
 
     if not options.tolerance >= 0:
         raise InputError(f"the tolerance is {options.tolerance:g}; it is a relative difference, 0 or more")
@@ -63,11 +63,11 @@ def _fill_export(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     import landscape
-    from landscape import store
+    from landscape import io
 
     check_distinct(options.out, options.file)
     check_target(options.out, options.overwrite, (".csv", ".npz", ".vtp"))
-    print(store.export(landscape.read(options.file), options.out, options.overwrite, options.clip, options.log))
+    print(io.export(landscape.read(options.file), options.out, options.overwrite, options.clip, options.log))
     return 0
 
 
@@ -79,11 +79,11 @@ def _fill_import(parser: argparse.ArgumentParser) -> None:
 
 def _import(options: argparse.Namespace) -> int:
     import landscape
-    from landscape import store
+    from landscape import io
 
     check_distinct(options.out, options.file, options.directions)
     check_target(options.out, options.overwrite)
-    surface = store.adopt(options.file, options.out, options.directions, options.words, landscape.measure)
+    surface = io.adopt(options.file, options.out, options.directions, options.words, landscape.measure)
     print(options.out)
     if surface.complete:
         return 0
@@ -105,7 +105,7 @@ def _fill_merge(parser: argparse.ArgumentParser) -> None:
 
 def _merge(options: argparse.Namespace) -> int:
     import landscape
-    from landscape.description import describe, tabulate
+    from landscape.report import describe, tabulate
 
     check_distinct(options.out, *options.files)
     surface = landscape.merge(

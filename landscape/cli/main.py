@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from landscape.ending import ended_gently
 from landscape.errors import LandscapeError, in_a_line
-from landscape.executors import launched_rank, without_traces
 from landscape.output import Guarded, complain, guarded_streams, result_apart
+from landscape.parallel import launched_rank, without_traces
+from landscape.parallel.signals import ended_gently
 
 __all__ = ["main"]
 

@@ -27,7 +27,7 @@ def _fill_view(parser: argparse.ArgumentParser) -> None:
 
 def _view(options: argparse.Namespace) -> int:
     import landscape
-    from landscape import plotting
+    from landscape import viewer
 
     if options.live:
         return _follow(options)
@@ -37,13 +37,13 @@ def _view(options: argparse.Namespace) -> int:
     check_distinct(asked, *options.files)
     out = check_target(asked, options.overwrite)
     surfaces = [landscape.read(file) for file in options.files]
-    print(plotting.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
+    print(viewer.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
     return 0
 
 
 def _follow(options: argparse.Namespace) -> int:
     import landscape
-    from landscape.plotting.viewer import Follower, follow
+    from landscape.viewer import Follower, follow
 
     if options.out is not None or options.cdn or options.overwrite:
         raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")

@@ -12,10 +12,10 @@ from typing import Any
 from landscape.atomic import check_target
 from landscape.cli.command import Command, add_output, add_problem, add_talk, check_distinct, print_json, problem_of
 from landscape.cli.values import axis, examples, seeds
-from landscape.directions import NORMALIZATIONS
+from landscape.core.directions import NORMALIZATIONS
 from landscape.errors import InputError, SelfCheckWarning
-from landscape.executors import launched
-from landscape.objective import MODES, POLICIES, PRECISIONS
+from landscape.evaluate import MODES, POLICIES, PRECISIONS
+from landscape.parallel import launched
 from landscape.sweep.options import CHECKS
 
 __all__ = ["COMMANDS"]
@@ -154,10 +154,10 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 def _check_free(out: str) -> None:
     """Refuse a file that cannot be written, or that another process writes, before a model is built or data are read."""
-    from landscape import store
+    from landscape import io
 
     check_target(out)
-    store.check_free(out)
+    io.check_free(out)
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(surface: Any, options: argparse.Namespace) -> int:
-    from landscape.description import describe, tabulate
+    from landscape.report import describe, tabulate
 
     if launched().is_root:
         if options.json:

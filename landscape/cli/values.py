@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
+from landscape.core.grid import parse_axis
 from landscape.errors import InputError
-from landscape.grid import parse_axis
 from landscape.sweep.seeds import check_seeds
 
 __all__ = ["axis", "examples", "seeds", "setting", "words"]

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from landscape.cli.command import Command, add_problem, add_talk, print_json
-from landscape.executors import launched
+from landscape.parallel import launched
 
 if TYPE_CHECKING:
     from landscape.zoo.problems import Entry

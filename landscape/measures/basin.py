@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.errors import InputError
 from landscape.measures.mesh import Mesh, mesh_of
 from landscape.measures.resolution import cells_touched, finer_grid, near, resolved_part
 from landscape.measures.values import measured
-from landscape.surface import Number, Surface
 
 __all__ = ["basin_radius", "basin_radius_weights", "basin_share"]
 

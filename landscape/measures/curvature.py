@@ -7,9 +7,9 @@ from itertools import product
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures.noise import SIGNIFICANT, Noise, noise_without_losses
 from landscape.measures.values import measured
-from landscape.surface import Number, Surface
 
 __all__ = ["convexity", "least_curvature", "least_second_difference", "second_difference", "smaller_eigenvalue"]
 

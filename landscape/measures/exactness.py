@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape.surface import UNSURE_BELOW, Surface
+from landscape.core.surface import UNSURE_BELOW, Surface
 
 __all__ = ["Exactness", "describe_audit", "describe_errors", "exactness"]
 

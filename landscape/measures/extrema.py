@@ -7,9 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures.noise import ORIGIN, SIGNIFICANT, Noise, Rounding, noise_without_losses
 from landscape.measures.values import measured
-from landscape.surface import Number, Surface
 
 __all__ = ["minima", "minimum"]
 

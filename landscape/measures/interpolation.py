@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures.values import measured
-from landscape.surface import Number, Surface
 
 __all__ = ["WITHHELD", "alpha_half", "barrier", "between_models", "bump", "climb", "ends_elsewhere"]
 

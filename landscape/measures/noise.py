@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from landscape.core.surface import Surface
 from landscape.measures.values import measured
-from landscape.surface import Surface
 
 __all__ = [
     "ORIGIN",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
 from landscape.measures.curvature import convexity
 from landscape.measures.extrema import minima, minimum
@@ -14,7 +15,6 @@ from landscape.measures.interpolation import alpha_half, bump
 from landscape.measures.noise import Noise, noise_without_losses
 from landscape.measures.turning import turning_points, turning_points_between
 from landscape.measures.values import draws
-from landscape.surface import Number, Surface
 
 __all__ = ["measure"]
 

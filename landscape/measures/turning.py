@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures.interpolation import WITHHELD, between_models, ends_elsewhere
 from landscape.measures.noise import SIGNIFICANT, Noise, noise_without_losses
 from landscape.measures.values import measured
-from landscape.surface import Number, Surface
 
 __all__ = ["count_turns", "signs_of_steps", "turning_points", "turning_points_between"]
 

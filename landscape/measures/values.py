@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from landscape.core.surface import BY_METRIC, Axis, Surface
 from landscape.errors import InputError
-from landscape.surface import BY_METRIC, Axis, Surface
 
 __all__ = ["draws", "measured"]
 

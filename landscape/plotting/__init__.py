@@ -1,9 +1,6 @@
-"""Figures, films and pages of surfaces: `curve` for lines, `contour`, `filled`, `heatmap` and `relief` for planes, `page` for both.
-`graphs` draws plain numbers."""
+"""Figures and films of surfaces: `curve` for lines; `contour`, `filled`, `heatmap` and `relief` for planes; `graphs` for plain numbers."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from landscape.plotting import backend  # noqa: F401  # first: it loads matplotlib, which may need some persuasion
 from landscape.plotting.animation import animate, check_animation
@@ -24,17 +21,6 @@ __all__ = [
     "filled",
     "graphs",
     "heatmap",
-    "page",
     "relief",
     "save",
-    "write_page",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """The interactive page, imported on use: matplotlib's figures need no plotly."""
-    if name in ("page", "write_page"):
-        from landscape.plotting import viewer
-
-        return getattr(viewer, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

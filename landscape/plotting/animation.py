@@ -15,13 +15,13 @@ from matplotlib.animation import FFMpegWriter, PillowWriter
 from mpl_toolkits.mplot3d import Axes3D
 
 from landscape.atomic import check_target, replacing
+from landscape.core.surface import Surface
 from landscape.errors import InputError, RunError
-from landscape.plotting.faces import HEIGHT
 from landscape.plotting.panels import Panel, name_panel
 from landscape.plotting.relief import CAMERA, TITLE_HEIGHT, align_heights, draw_pins, draw_plane, panels_with_scale, relief_sheet
+from landscape.plotting.relief_mesh import HEIGHT
 from landscape.plotting.scale import Scale
 from landscape.plotting.styles import Sheet, style_named
-from landscape.surface import Surface
 
 __all__ = ["animate", "check_animation"]
 

@@ -12,14 +12,14 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
+from landscape.core.surface import Surface
 from landscape.errors import InputError
+from landscape.plotting.footnotes import draw_notes
 from landscape.plotting.labels import label_lines
 from landscape.plotting.marks import MARKS, draw_legend, image, legend_areas, mark_cells, mark_models, mark_path, reasons
-from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, axis_label, colour_bar, colour_norm, gather, label_axes, name_panel, sheet, trim
 from landscape.plotting.scale import COLOUR_MAP, TOP_COLOUR, Scale, cell_edges, contour_levels, shared_scale
 from landscape.plotting.styles import Style, style_named, style_of
-from landscape.surface import Surface
 
 __all__ = ["contour", "filled", "heatmap"]
 

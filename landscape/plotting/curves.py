@@ -15,13 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from landscape.core.surface import Surface
+from landscape.plotting.footnotes import draw_notes
 from landscape.plotting.insets import free_corner, zoomed_view
 from landscape.plotting.marks import MARKS, draw_legend, legend_markers, model_places, reasons
-from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet
 from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, shared_scale, sort_values
 from landscape.plotting.styles import style_named, style_of
-from landscape.surface import Surface
 
 __all__ = ["COLOURS", "DASHES", "curve"]
 

@@ -10,12 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from landscape.atomic import check_target, replacing
+from landscape.core.surface import Surface
 from landscape.errors import InputError, nearest
 from landscape.plotting.contours import contour, filled, heatmap
 from landscape.plotting.curves import curve
 from landscape.plotting.relief import relief
 from landscape.plotting.styles import Sheet, style_of
-from landscape.surface import Surface
 
 __all__ = ["KINDS", "figure", "save"]
 

@@ -13,10 +13,10 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
+from landscape.core.surface import Surface
 from landscape.plotting.panels import printable
 from landscape.plotting.scale import Layer
 from landscape.plotting.styles import Sheet, style_of
-from landscape.surface import Surface
 
 __all__ = [
     "MARKS",

@@ -13,11 +13,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, LogNorm, Normalize
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from landscape.core.surface import Axis, Metric, Surface
 from landscape.errors import InputError, nearest
-from landscape.plotting.caveats import describe_left_out, describe_resolution
 from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, measured_layer
 from landscape.plotting.styles import Sheet, Style, style_of
-from landscape.surface import Axis, Metric, Surface
+from landscape.report.caveats import describe_left_out, describe_resolution
 
 __all__ = [
     "Panel",

@@ -16,14 +16,14 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
+from landscape.core.surface import Surface
 from landscape.errors import InputError
-from landscape.plotting.faces import HEIGHT, Faces, faces_of, hidden
+from landscape.plotting.footnotes import draw_notes
 from landscape.plotting.marks import MARKS, draw_legend, legend_areas, model_places, reasons
-from landscape.plotting.notes import draw_notes
 from landscape.plotting.panels import Panel, axis_label, colour_bar, gather, name_panel, sheet, tick_text
+from landscape.plotting.relief_mesh import HEIGHT, Faces, faces_of, hidden
 from landscape.plotting.scale import COLOUR_MAP, Scale, contour_levels, shared_scale
 from landscape.plotting.styles import Sheet, Style, style_named, style_of
-from landscape.surface import Surface
 
 __all__ = ["CAMERA", "TITLE_HEIGHT", "align_heights", "draw_pins", "draw_plane", "panels_with_scale", "relief", "relief_sheet"]
 

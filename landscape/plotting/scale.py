@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.core.surface import Surface
 from landscape.errors import InputError
-from landscape.surface import Surface
 
 __all__ = [
     "COLOUR_MAP",

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
+from landscape.core.weights import digest
 from landscape.errors import InputError, UserCodeError, in_a_line, users_code
-from landscape.weights import digest
 
 __all__ = ["Batch", "Examples", "map_tensors"]
 

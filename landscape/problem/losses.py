@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.modules import copy_module
 from landscape.errors import InputError, users_code
-from landscape.modules import copy_module
 from landscape.problem.data import Batch, map_tensors
 
 __all__ = ["Loss", "PerExample", "Sums", "apply"]

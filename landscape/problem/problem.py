@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from landscape.core.modules import copy_module
+from landscape.core.shared_memory import shared_memory
 from landscape.errors import InputError, LandscapeError, UserCodeError, in_a_line, nearest, users_code
-from landscape.memory import shared_memory
-from landscape.modules import copy_module
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.problem.losses import Loss, PerExample, apply
 

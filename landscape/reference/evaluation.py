@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.modules import copy_module
 from landscape.errors import users_code
-from landscape.modules import copy_module
 from landscape.problem import Problem
 from landscape.reference.reduction import Sums, by_criterion, by_function
 from landscape.reference.stored import laid_in, take_apart

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from landscape.checkpoint import Checkpoint
-from landscape.grid import AxisLike
+from landscape.checkpoints import Checkpoint
+from landscape.core.grid import AxisLike
+from landscape.core.surface import Surface
 from landscape.problem import Problem
-from landscape.surface import Surface
-from landscape.sweep.merging import merge
+from landscape.sweep.merge_files import merge
 from landscape.sweep.options import Options
 from landscape.sweep.plan import Geometry, plan_line, plan_surface
-from landscape.sweep.running import run
+from landscape.sweep.run import run
 from landscape.sweep.seeds import check_seeds
 
 __all__ = ["Options", "line", "merge", "surface"]

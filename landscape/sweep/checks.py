@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from landscape.core.surface import Metric, Surface
 from landscape.errors import InputError
-from landscape.executors import Executor
-from landscape.objective import Measurement, Objective, Sample, main_type
-from landscape.surface import Metric, Surface
-from landscape.sweep.allowance import agree, allowed_relative, apart
-from landscape.sweep.place import far_corner, losses_of
+from landscape.evaluate import Measurement, Objective, Sample, main_type
+from landscape.parallel import Executor
+from landscape.sweep.agreement import agree, allowed_relative, apart
+from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
 
 __all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of", "nan_counts"]

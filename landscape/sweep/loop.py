@@ -9,28 +9,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from landscape.ending import rescued_by
+from landscape.core.surface import Surface
 from landscape.errors import LandscapeError, RunError
-from landscape.executors import Executor, Share, Task
-from landscape.objective import Measurement
+from landscape.evaluate import Measurement
+from landscape.parallel import Executor, Share, Task
+from landscape.parallel.signals import rescued_by
 from landscape.progress import Progress
-from landscape.surface import Surface
-from landscape.sweep import messages, work
-from landscape.sweep.audit import Audit, AuditError
-from landscape.sweep.bench import Bench
+from landscape.sweep import messages, rank_stats
 from landscape.sweep.blocks import Part, blocks_of
 from landscape.sweep.checks import measure_again, metrics_of
-from landscape.sweep.measuring import Index, Measuring, Result
+from landscape.sweep.located_models import direction_arrays
 from landscape.sweep.options import Options
-from landscape.sweep.paired import PairedErrors
-from landscape.sweep.place import direction_arrays
+from landscape.sweep.paired_errors import PairedErrors
+from landscape.sweep.point_worker import Index, Measuring, Result
+from landscape.sweep.precision_audit import Audit, AuditError
 from landscape.sweep.provenance import describe_run, describe_subject
-from landscape.sweep.record import Record
+from landscape.sweep.rank_stats import Work
+from landscape.sweep.result_writer import Record
 from landscape.sweep.resume import blank, differing, merge, pending
 from landscape.sweep.self_check import SelfCheck, complain
-from landscape.sweep.settling import settle
+from landscape.sweep.setup import Bench
 from landscape.sweep.tolerance_audit import ToleranceAudit
-from landscape.sweep.work import Work
+from landscape.sweep.tolerance_rounds import settle
 
 __all__ = ["Sweep"]
 
@@ -229,7 +229,7 @@ class Sweep:
         surface = self._close(ranks)
         n_left = int(surface.runs[-1]["left"])
         left = messages.what_is_left(surface, self._options.to, self._splits, n_left, self._part, ranks)
-        for line in (work.summary(ranks), work.table(ranks), self._audit.summary(), *self._tolerance.summary(), left):
+        for line in (rank_stats.summary(ranks), rank_stats.table(ranks), self._audit.summary(), *self._tolerance.summary(), left):
             if line:
                 self._progress.note(line)
         complain(failures, self._options.check)
@@ -253,7 +253,7 @@ class Sweep:
         run = {
             "left": n_left,
             "check_seconds": self._check.spent if self._check else 0.0,
-            **(work.described(ranks) if ranks else {}),
+            **(rank_stats.described(ranks) if ranks else {}),
         }
         checks = {
             **(self._check.attributes if self._check else {}),

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from landscape.executors import Executor
-from landscape.objective import Engine, trains_otherwise
+from landscape.core.surface import Surface
+from landscape.evaluate import Engine, trains_otherwise
+from landscape.parallel import Executor
 from landscape.progress import duration
-from landscape.surface import Surface
 from landscape.sweep.blocks import Part
 from landscape.sweep.plan import Plan
-from landscape.sweep.work import Work
+from landscape.sweep.rank_stats import Work
 
 __all__ = ["estimate", "n_done", "opening", "so_far", "what_is_left"]
 

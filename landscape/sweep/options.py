@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from landscape.errors import InputError, nearest
-from landscape.objective import MODES, POLICIES, PRECISIONS
+from landscape.evaluate import MODES, POLICIES, PRECISIONS
 from landscape.sweep.blocks import Part
 
 __all__ = ["CHECKS", "Options", "bytes_of", "check_threads", "seconds_of"]

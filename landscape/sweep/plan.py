@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.checkpoint import Checkpoint, names_of
-from landscape.directions import (
+from landscape.checkpoints import Checkpoint, names_of
+from landscape.core.directions import (
     Direction,
     between,
     check_finite,
@@ -26,15 +26,15 @@ from landscape.directions import (
     random_direction,
     roles,
 )
+from landscape.core.grid import AxisLike, Grid, axis_values
+from landscape.core.subspace import Subspace
+from landscape.core.surface import Axis
+from landscape.core.weights import Weights, digest, parameter_names
 from landscape.errors import InputError
-from landscape.grid import AxisLike, Grid, axis_values
 from landscape.problem import Problem
-from landscape.subspace import Subspace
-from landscape.surface import Axis
-from landscape.sweep.ground import Ground, Model, described_filters
-from landscape.sweep.policies import settle_policy
+from landscape.sweep.base import Ground, Model, described_filters
+from landscape.sweep.batch_norm_policy import settle_policy
 from landscape.sweep.seeds import check_seed, check_seeds
-from landscape.weights import Weights, digest, parameter_names
 
 __all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
 
@@ -285,9 +285,9 @@ def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
 
 def _from_file(path: Path, ground: Ground, axes: Sequence[str]) -> tuple[Ground, list[Direction]]:
     """The directions in a file of ours or of tomgoldstein/loss-landscape, and what they move: effective weights by their names."""
-    from landscape import store
+    from landscape import io
 
-    found = store.any_directions(path)
+    found = io.any_directions(path)
     missing = next((axis for axis in axes if axis not in found), None)
     if missing is not None:
         raise InputError(f"{path}: holds no {missing} direction; one of our files needs --save-directions when it is made")

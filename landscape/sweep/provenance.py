@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.objective import Engine, calibration_spans, describe_calibration
+from landscape.evaluate import Engine, calibration_spans, describe_calibration
 from landscape.sweep.plan import Plan
 
 __all__ = ["describe_run", "describe_subject", "package_version", "source_commit"]

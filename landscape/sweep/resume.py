@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from landscape.core.surface import BY_METRIC, Axis, Metric, Surface
 from landscape.errors import InputError
-from landscape.objective import Sample, wilson
-from landscape.surface import BY_METRIC, Axis, Metric, Surface
+from landscape.evaluate import Sample, wilson
 
 __all__ = ["blank", "check_same", "differing", "merge", "pending", "positions", "with_intervals"]
 

@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from landscape.objective import SMALLEST_LOOK, Measurement, Objective, Sample
-from landscape.surface import Surface
+from landscape.core.surface import Surface
+from landscape.evaluate import SMALLEST_LOOK, Measurement, Objective, Sample
 from landscape.sweep.plan import Plan
 
 __all__ = ["Round", "ToleranceAudit", "candidates", "fails"]

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from landscape.atomic import replacing
-from landscape.checkpoint import Checkpoint, weights_of
+from landscape.checkpoints import Checkpoint, weights_of
+from landscape.core.weights import Weights
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.weights import Weights
 from landscape.zoo.models import ResidualBlock, ResidualNetwork, ResidualPerceptron
 from landscape.zoo.models.layers import Maxout
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape.core.modules import copy_module
 from landscape.errors import InputError, nearest
-from landscape.modules import copy_module
 from landscape.problem import PerExample
 from landscape.problem.data import map_tensors
 from landscape.problem.losses import Loss

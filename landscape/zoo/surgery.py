@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from landscape.core.weights import Weights, read
 from landscape.errors import InputError, nearest
-from landscape.weights import Weights, read
 from landscape.zoo.models import VGG9, ConvolutionalNetwork, MultilayerPerceptron
 from landscape.zoo.models.cnn import Pooling
 from landscape.zoo.models.layers import Maxout

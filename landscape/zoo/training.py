@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.checkpoint import Checkpoint, weights_of
+from landscape.checkpoints import Checkpoint, weights_of
+from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.problem import Examples, Problem
 from landscape.problem.data import map_tensors
-from landscape.weights import digest
 from landscape.zoo.devices import choose_device, choose_precision
 from landscape.zoo.folder import Folder
 from landscape.zoo.outcome import Training, find_failure, measure, perplexity

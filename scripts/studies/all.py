@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from landscape.errors import InputError, nearest
-from landscape.executors import usable_cores
+from landscape.parallel import usable_cores
 from landscape.zoo.study import Result, add_options, closing_table, write_gallery
 
 HERE = Path(__file__).resolve().parent

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from landscape.checkpoint import weights_of
-from landscape.directions import moving, random_direction, roles
+from landscape.checkpoints import weights_of
+from landscape.core.directions import moving, random_direction, roles
+from landscape.core.subspace import Subspace
 from landscape.problem import Problem
-from landscape.subspace import Subspace
 from landscape.zoo import problem
 
 N_IMAGES = 10_000  # the first ones of the training set

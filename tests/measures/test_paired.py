@@ -12,6 +12,7 @@ import pytest
 from grids import line, plane, value
 from scipy import ndimage
 
+from landscape.core.surface import Surface
 from landscape.measures import (
     Noise,
     Paired,
@@ -25,7 +26,6 @@ from landscape.measures import (
     turning_points_between,
 )
 from landscape.measures.noise import ORIGIN
-from landscape.surface import Surface
 
 SIGNS = ("convexity", "turning_points", "minima")
 FALSE = 2 * NormalDist().cdf(-3)  # how often a difference that is 0 lies beyond 3 of its errors, 0.27 %

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from grids import line, manhattan, plane_of, transposed, value
 
-from landscape import store
-from landscape.description import describe, tabulate
-from landscape.grid import AxisLike
+from landscape import io
+from landscape.core.grid import AxisLike
+from landscape.core.surface import Axis, Number, Surface
 from landscape.measures import basin_radius, basin_share, measure
-from landscape.surface import Axis, Number, Surface
+from landscape.report import describe, tabulate
 
 # What `landscape.measures.resolution` promises of ellipses and intervals: too small by so much at most, and never too large.
 PLANE, LINE = 0.08, 0.06
@@ -208,8 +208,8 @@ def test_the_median_of_draws_some_of_which_are_too_narrow() -> None:
 def test_a_bounds_note_is_stored_shown_and_in_the_json(tmp_path: Path) -> None:
     surface = bowl(0.05, 0.05, (-1, 1, 11), (-1, 1, 11))
     surface = replace(surface, numbers=measure(surface))
-    store.write(surface, tmp_path / "s.h5")
-    again = store.read(tmp_path / "s.h5")
+    io.write(surface, tmp_path / "s.h5")
+    again = io.read(tmp_path / "s.h5")
     assert again.numbers == surface.numbers
     assert "basin radius             < 0.2257 direction: no neighbour of the origin is within 1 nat; ask for --x" in describe(again)
     assert "basin share              withheld: " in describe(again)

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from landscape.executors import Serial, launched
+from landscape.parallel import Serial, launched
 
 LINE = "line small_problems:net a.pt --x -1:1:3 -o out.h5"
 VARIABLES = {

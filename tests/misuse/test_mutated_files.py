@@ -14,11 +14,10 @@ import pytest
 from cases import perceptron
 
 import landscape
-from landscape import Surface, plotting, store
+from landscape import Surface, io, plotting, viewer
 from landscape.cli.command import as_json
-from landscape.comparison import compare
-from landscape.description import describe, tabulate
 from landscape.errors import InputError
+from landscape.report import compare, describe, tabulate
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu", "engine": "eager"}
 N_DRAWN = 2  # figures take long
@@ -119,12 +118,12 @@ def use(surface: Surface, path: Path, original: Surface, drawn: bool) -> None:
     for text in (describe(surface), as_json(tabulate(surface))):
         assert "\x1b" not in text
     ways: list[Callable[[], object]] = [
-        lambda: store.export(surface, path.with_suffix(".csv"), overwrite=True),
-        lambda: store.export(surface, path.with_suffix(".npz"), overwrite=True),
+        lambda: io.export(surface, path.with_suffix(".csv"), overwrite=True),
+        lambda: io.export(surface, path.with_suffix(".npz"), overwrite=True),
         lambda: landscape.merge([path], path.with_name("merged.h5"), overwrite=True, quiet=True),
         lambda: landscape.merge([path, path.with_name("original.h5")], quiet=True),
-        lambda: plotting.write_page([surface], path.with_suffix(".html")),
-        lambda: store.read_directions(path),
+        lambda: viewer.write_page([surface], path.with_suffix(".html")),
+        lambda: io.read_directions(path),
         lambda: compare(original, surface),
     ]
     if drawn:

@@ -13,8 +13,8 @@ import pytest
 
 import landscape
 import landscape_command
-from landscape import ending
 from landscape.cli import main
+from landscape.parallel import signals
 
 LINE = "line small_problems:stubborn a.pt --x -1:1:401 -o out.h5 --quiet"
 
@@ -64,7 +64,7 @@ def until(condition: Callable[[], object]) -> None:
 )
 def test_a_signal_that_the_loss_swallows_ends_the_run(here, one_line, monkeypatch, how, number):
     monkeypatch.setenv("STUBBORN", how)
-    monkeypatch.setattr(ending, "_PATIENCE", 0.5)
+    monkeypatch.setattr(signals, "_PATIENCE", 0.5)
     child = Child(LINE, lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     until(Path("stubborn").exists)
     os.kill(child.pid, number)
@@ -80,7 +80,7 @@ def test_a_signal_that_the_loss_swallows_ends_the_run(here, one_line, monkeypatc
 
 
 def test_a_signal_that_the_factory_swallows_ends_the_command(here, one_line, monkeypatch):
-    monkeypatch.setattr(ending, "_MORE_PATIENCE", 0.2)
+    monkeypatch.setattr(signals, "_MORE_PATIENCE", 0.2)
     child = Child("line small_problems:stubborn_factory a.pt -o out.h5")
     until(Path("stubborn").exists)
     os.kill(child.pid, signal.SIGTERM)
@@ -98,8 +98,8 @@ def test_what_nohup_started_goes_on_without_its_terminal(here, monkeypatch):
 
 
 def test_who_ends_a_process_that_was_forked_off_does_not_mean_us(here, monkeypatch):
-    monkeypatch.setattr(ending, "_MORE_PATIENCE", 0.1)
-    monkeypatch.setattr(ending, "_PATIENCE", 0.1)
+    monkeypatch.setattr(signals, "_MORE_PATIENCE", 0.1)
+    monkeypatch.setattr(signals, "_PATIENCE", 0.1)
     child = Child("line small_problems:helped a.pt --x -1:1:3 -o out.h5 --quiet")
     assert child.wait() == 0
     assert Path("err.txt").read_text() == ""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from landscape.surface import Axis, Metric, Point, Surface
+from landscape.core.surface import Axis, Metric, Point, Surface
 
 METRICS = {
     "train_loss": Metric("train", "loss", "nats"),

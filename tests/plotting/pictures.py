@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from landscape.core.surface import Axis, Metric, Point, Surface
 from landscape.plotting import contour, curve, filled, relief
-from landscape.surface import Axis, Metric, Point, Surface
 
 BASELINES = Path(__file__).parent / "baselines"
 _TRAIN = {"train_loss": Metric("train", "loss", "nat")}

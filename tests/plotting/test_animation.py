@@ -18,9 +18,9 @@ import pytest
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
+from landscape.core.surface import Point, Surface
 from landscape.errors import InputError, RunError
 from landscape.plotting import animate
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

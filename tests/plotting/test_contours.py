@@ -13,10 +13,10 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
+from landscape.core.grid import Grid
+from landscape.core.surface import Point, Surface
 from landscape.errors import InputError
-from landscape.grid import Grid
 from landscape.plotting import contour, filled, heatmap
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

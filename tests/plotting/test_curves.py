@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from landscape.core.surface import Point, Surface
 from landscape.errors import InputError
 from landscape.plotting import curve
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

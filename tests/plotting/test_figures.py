@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from landscape.core.surface import Surface
 from landscape.errors import InputError
 from landscape.plotting import figure, filled, relief, save
-from landscape.surface import Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.contour import ContourSet
 
+from landscape.core.surface import Point, Surface
 from landscape.plotting import contour
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,10 +12,10 @@ from matplotlib.colors import rgb_to_hsv
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
+from landscape.core.surface import Point, Surface
 from landscape.errors import InputError
 from landscape.plotting import relief
 from landscape.plotting.relief import align_heights
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from landscape.core.surface import Point, Surface
 from landscape.errors import InputError
 from landscape.plotting import contour, curve, figure, filled, heatmap, relief, save
-from landscape.surface import Point, Surface
 
 # What other tests of this process left to the collector is no warning of a figure.
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,7 +12,8 @@ import torch
 from cases import CATALOGUE, images, integers, normal, seeded
 from torch import nn
 
-from landscape import Problem, weights
+from landscape import Problem
+from landscape.core import weights
 from landscape.errors import InputError
 from landscape.problem import resolve
 

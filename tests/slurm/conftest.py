@@ -8,7 +8,7 @@ import pytest
 from cluster import Cluster, lacking, running
 from plane import measure
 
-from landscape.surface import Surface
+from landscape.core.surface import Surface
 
 
 @pytest.fixture(scope="session")

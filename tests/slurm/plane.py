@@ -15,7 +15,7 @@ import torch
 from cluster import PATIENCE, search_path
 
 import landscape
-from landscape.surface import Surface
+from landscape.core.surface import Surface
 
 TESTS = Path(__file__).resolve().parents[1]
 MPIEXEC = Path(sys.executable).with_name("mpiexec")

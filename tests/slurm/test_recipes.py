@@ -13,7 +13,7 @@ from cluster import SCRIPTS, Cluster, lacking, processes_of, running, until
 from plane import assert_begun, assert_equal, n_begun, needs_mpi, prepare, variables
 
 import landscape
-from landscape.surface import Surface
+from landscape.core.surface import Surface
 
 RECIPES = ("one_node.sbatch", "several_nodes.sbatch", "array.sbatch")
 

@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import landscape
-from landscape import Problem, weights
-from landscape.directions import normals, roles
+from landscape import Problem
+from landscape.core import weights
+from landscape.core.directions import normals, roles
 from landscape.errors import InputError
 from landscape.sweep.plan import Geometry, plan_line
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import landscape
 from landscape import Problem, Surface
-from landscape.description import describe
 from landscape.errors import InputError, RunError
-from landscape.objective import Calibration, Engine
-from landscape.sweep import tuning
-from landscape.sweep.audit import Audit
+from landscape.evaluate import Calibration, Engine
+from landscape.report import describe
+from landscape.sweep import engine_choice
+from landscape.sweep.precision_audit import Audit
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 
@@ -48,7 +48,7 @@ def test_an_engine_asked_for_is_stored_reused_and_right(tmp_path: Path, engine: 
 def test_resuming_with_batching_keeps_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = plane(perceptron(), engine="batched").values["train_loss"]
     limits = iter([0.0] * 3 + [1e9] * 100)
-    monkeypatch.setattr("landscape.sweep.measuring.Measuring.late", lambda self, deadline: next(limits) > 1)
+    monkeypatch.setattr("landscape.sweep.point_worker.Measuring.late", lambda self, deadline: next(limits) > 1)
     partial = plane(perceptron(), tmp_path / "s.h5", engine="batched")
     done = partial.done["train_loss"].sum()
     assert 0 < done < 49
@@ -67,10 +67,10 @@ def test_a_short_run_is_not_tried_out_and_a_long_one_is(
         assert n_points in (49, 50)  # a division of seconds by seconds, rounded up
         return Calibration(replace(engine, batch_size=5), 1.0, 2.0)
 
-    monkeypatch.setattr(tuning, "calibrate", calibrate)
+    monkeypatch.setattr(engine_choice, "calibrate", calibrate)
     assert plane(perceptron()).runs[0]["batch_size"] == 29
     assert not asked
-    monkeypatch.setattr(tuning, "_SHORT_RUN", 0.0)
+    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
     found = plane(perceptron(), quiet=False)
     assert found.runs[0]["batch_size"] == 5
     assert len(asked) == 1
@@ -85,7 +85,7 @@ def test_a_short_run_is_not_tried_out_and_a_long_one_is(
 
 def test_a_real_trial_ends_in_an_engine_that_measures_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = plane(images(), n=3).values["train_loss"]
-    monkeypatch.setattr(tuning, "_SHORT_RUN", 0.0)
+    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
     assert plane(images(), n=3).values["train_loss"] == pytest.approx(usual, rel=1e-5)
 
 

@@ -12,8 +12,8 @@ from cases import integers, normal, perceptron, seeded, segmentation
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, Surface, store
-from landscape.objective import wilson
+from landscape import Problem, Surface, io
+from landscape.evaluate import wilson
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 X = (0.0, 1.0, 3)
@@ -123,7 +123,7 @@ def old_file(path: Path, folder: Path, **options: Any) -> None:
     """A file as version 0.1.0 wrote it: standard errors for fractions, 0 where all was right."""
     surface = line(images(), folder / "new.h5", **options)
     errors = np.zeros(len(surface.x))
-    store.write(
+    io.write(
         Surface(
             **{**vars(surface), "low": {}, "high": {}, "effective": {}, "stderr": {**surface.stderr, "train_accuracy": errors}}
         ),

@@ -64,7 +64,7 @@ def test_a_metric_of_one_rank_is_an_error_that_names_it(tmp_path: Path, has_it: 
     import os, time, torch, landscape
     from cases import Coordinates
     from landscape.errors import LandscapeError
-    from landscape.executors import launched
+    from landscape.parallel import launched
 
     def loss(model, batch):
         time.sleep(0.01)

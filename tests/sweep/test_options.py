@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.executors import Serial, usable_cores
+from landscape.parallel import Serial, usable_cores
+from landscape.sweep.devices import choose_device, choose_threads
 from landscape.sweep.options import Options, seconds_of
-from landscape.sweep.placement import choose_device, choose_threads
 
 
 def executor(local_rank: int = 0, n_local_ranks: int = 1) -> Any:

@@ -18,11 +18,11 @@ from cases import integers, next_token, normal, seeded, tokens
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, RunError, Surface, store
-from landscape.description import describe
-from landscape.objective import choose
-from landscape.subspace import Subspace
-from landscape.sweep.paired import kept_examples
+from landscape import Problem, RunError, Surface, io
+from landscape.core.subspace import Subspace
+from landscape.evaluate import choose
+from landscape.report import describe
+from landscape.sweep.paired_errors import kept_examples
 from landscape.sweep.plan import Geometry, plan_line, plan_surface
 
 N, USED = 400, 150
@@ -177,12 +177,12 @@ def test_what_cannot_be_told_is_withheld_with_the_reason(options: dict[str, Any]
 
 
 def test_over_budget_it_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.sweep.paired._BUDGET", 6 * 4 * USED - 1)  # five points and the origin, less one byte
+    monkeypatch.setattr("landscape.sweep.paired_errors._BUDGET", 6 * 4 * USED - 1)  # five points and the origin, less one byte
     assert "more than there is room for" in reason(landscape.line(perceptron(), x=(-1, 1, 5), examples=USED, quiet=True))
-    monkeypatch.setattr("landscape.sweep.paired._BUDGET", 6 * 4 * USED)
+    monkeypatch.setattr("landscape.sweep.paired_errors._BUDGET", 6 * 4 * USED)
     assert reason(landscape.line(perceptron(), x=(-1, 1, 5), examples=USED, quiet=True)) == ""
-    monkeypatch.setattr("landscape.sweep.paired._ENOUGH", 100)  # fewer examples are kept of each point
-    monkeypatch.setattr("landscape.sweep.paired._BUDGET", 6 * 4 * 120)
+    monkeypatch.setattr("landscape.sweep.paired_errors._ENOUGH", 100)  # fewer examples are kept of each point
+    monkeypatch.setattr("landscape.sweep.paired_errors._BUDGET", 6 * 4 * 120)
     assert landscape.line(perceptron(), x=(-1, 1, 5), examples=USED, quiet=True).runs[-1]["paired_examples"] == 120
 
 
@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_costs_the_numbers_alone(monkeypatch: pytest.Monkey
         def write(self, data: bytes) -> None:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("landscape.sweep.paired.tempfile.TemporaryFile", Full)
+    monkeypatch.setattr("landscape.sweep.paired_errors.tempfile.TemporaryFile", Full)
     surface = landscape.line(perceptron(), x=(-1, 1, 5), examples=USED, quiet=True)
     assert surface.complete
     assert "could not be kept (No space left on device)" in reason(surface)
@@ -228,7 +228,7 @@ def test_a_run_with_nothing_left_to_do_keeps_what_was_found(tmp_path: Path) -> N
     assert reason(first) == ""
     for split in ("train", "train", "test", "train,test"):  # another split is added; numbers are of the first
         assert landscape.line(perceptron(), split=split, **how).numbers == first.numbers
-    read = store.read(path)
+    read = io.read(path)
     assert read.numbers == first.numbers
     assert reason(Surface(**{**read.__dict__, "numbers": landscape.measure(read)})).startswith("from 150 of 400 examples")
     assert f"{'convexity':<24} {first.numbers['convexity']}" in describe(read)
@@ -256,7 +256,7 @@ def test_an_interrupted_run_tells_no_signs(tmp_path: Path) -> None:
     problem = Problem(perceptron().model, loss, perceptron().data)
     with pytest.raises(RunError, match="enough"):
         landscape.line(problem, x=(-1, 1, 99), examples=USED, to=tmp_path / "s.h5", quiet=True, engine="eager", batch_size=USED)
-    assert "the run was interrupted" in store.read(tmp_path / "s.h5").numbers["turning_points"].withheld
+    assert "the run was interrupted" in io.read(tmp_path / "s.h5").numbers["turning_points"].withheld
 
 
 def test_a_merged_surface_withholds_what_only_the_runs_knew(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from cases import CORNERS, coordinates, perceptron, tokens
 
 import landscape
-from landscape import Problem, Surface, store
+from landscape import Problem, Surface, io
+from landscape.core.surface import BY_METRIC
 from landscape.errors import InputError
-from landscape.surface import BY_METRIC
 from landscape.sweep.blocks import Part, blocks_of
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
@@ -184,7 +184,7 @@ def test_each_split_keeps_its_examples_and_errors(tmp_path: Path) -> None:
     assert np.array_equal(merged.values["train_loss"][done], first.values["train_loss"][done])
     # The other way round, and once more where a file has fewer examples of a split measured already (as a tolerance makes).
     changed = replace(second, examples={**second.examples, "train": second.examples["train"] * 0 + 7})
-    store.write(changed, tmp_path / "changed.h5")
+    io.write(changed, tmp_path / "changed.h5")
     plane(perceptron(), tmp_path / "all.h5", split="train")
     again = landscape.merge([tmp_path / "all.h5", tmp_path / "changed.h5"], quiet=True)
     assert (again.examples["train"] == 29).all()  # its training values are those of the first file
@@ -244,7 +244,7 @@ def test_an_infinite_value_agrees_with_itself_alone(tmp_path: Path, first: float
         surface = landscape.surface(
             coordinates(lambda a, b, value=value: value + 0 * a)[0], *CORNERS, x=(0, 1, 2), y=(0, 1, 2), check="warn", **QUIET
         )
-        store.write(surface, tmp_path / f"{name}.h5")
+        io.write(surface, tmp_path / f"{name}.h5")
     merged = landscape.merge([tmp_path / "a.h5"] * 2, quiet=True)
     assert (merged.values["train_loss"] == first).all()
     with pytest.raises(InputError, match=f"b.h5: train_loss at x = 0, y = 0 is {second:.9g}, in .*a.h5 {first:.9g};"):

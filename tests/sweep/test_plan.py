@@ -12,8 +12,9 @@ from cases import CORNERS, Images, coordinates, images, normal, seeded
 from torch import nn
 
 import landscape
-from landscape import Problem, store, weights
-from landscape.directions import normals
+from landscape import Problem, io
+from landscape.core import weights
+from landscape.core.directions import normals
 from landscape.errors import InputError
 from landscape.sweep.plan import Geometry, Plan, plan_line, plan_surface
 
@@ -93,7 +94,7 @@ def test_directions_come_back_from_a_file(tmp_path: Path) -> None:
     assert again.attributes["cosine"] == first.attributes["cosine"]
     along = landscape.line(problem, directions=tmp_path / "d.h5", x=(-1, 1, 3), quiet=True)
     assert np.array_equal(along.values["train_loss"], first.values["train_loss"][:, 1])
-    assert set(store.read_directions(tmp_path / "d.h5")["x"]) == {"conv.weight", "mix.weight", "head.weight"}
+    assert set(io.read_directions(tmp_path / "d.h5")["x"]) == {"conv.weight", "mix.weight", "head.weight"}
 
 
 def test_directions_with_running_statistics_come_back_too(tmp_path: Path) -> None:

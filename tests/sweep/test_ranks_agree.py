@@ -11,8 +11,8 @@ import torch
 from cases import images, perceptron
 from executors.jobs import finish, needs_mpi, start
 
-from landscape.executors import Serial
-from landscape.objective import Engine, Objective, choose
+from landscape.evaluate import Engine, Objective, choose
+from landscape.parallel import Serial
 from landscape.problem import Problem
 from landscape.sweep.checks import compare_ranks
 from landscape.sweep.plan import Geometry, plan_surface
@@ -54,7 +54,7 @@ def test_rounding_is_no_other_value_and_nan_agrees_with_itself(make: Any) -> Non
 
 PROGRAM = """
 import os, torch, landscape
-from landscape.executors import launched
+from landscape.parallel import launched
 from torch import nn
 
 torch.manual_seed(0)

@@ -14,10 +14,10 @@ import torch
 from cases import Follow, coordinates, perceptron
 
 import landscape
-from landscape import Problem, Surface, store
+from landscape import Problem, Surface, io
+from landscape.core.surface import Axis, Metric
 from landscape.errors import InputError
 from landscape.measures.values import draws
-from landscape.surface import Axis, Metric
 from landscape.sweep.resume import positions
 from landscape.sweep.seeds import check_seed, check_seeds
 
@@ -169,8 +169,8 @@ def test_each_draw_is_stored_and_read_back(tmp_path: Path, n: int) -> None:
     surface = Surface(
         "line", axes, {"train_loss": Metric("train", "loss", "")}, {"train_loss": values}, {"train_loss": np.ones((2, n), bool)}
     )
-    path = store.write(surface, tmp_path / "s.h5")
-    read = store.read(path)
+    path = io.write(surface, tmp_path / "s.h5")
+    read = io.read(path)
     assert read.axes[0].attributes == axes[0].attributes
     assert read.axes[0].norm == np.median(norms)
     assert [draw.axes[0].norm for draw in draws(read)] == norms
@@ -179,7 +179,7 @@ def test_each_draw_is_stored_and_read_back(tmp_path: Path, n: int) -> None:
         assert file["draws/sha256"].asstr()[()].tolist() == digests
         assert file["draws/norm"].dims[0][0] == file["seed"]
         assert not {"norm", "sha256"} & set(file["x"].attrs)
-    assert store.read(store.write(read, path, keep=path)).axes[0].attributes == axes[0].attributes
+    assert io.read(io.write(read, path, keep=path)).axes[0].attributes == axes[0].attributes
 
 
 def test_fifteen_hundred_seeds_are_measured_and_resumed(tmp_path: Path, command: Any) -> None:
@@ -238,7 +238,7 @@ def test_files_of_version_0_1_0_are_compared_and_brought_up_to_date(tmp_path: Pa
     old = landscape.read(path)
     assert len(old.axes[0].attributes["sha256"]) == 3
     assert [draw.axes[0].norm for draw in draws(old)] == [old.axes[0].norm] * 3
-    store.write(old, path, keep=path)
+    io.write(old, path, keep=path)
     with h5py.File(path) as file:
         assert "sha256" not in file["x"].attrs
         assert file["x"].attrs["norm"] == old.axes[0].norm

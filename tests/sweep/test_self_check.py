@@ -20,10 +20,10 @@ from torch import Tensor, nn
 import landscape
 from landscape import Problem, Surface
 from landscape.errors import InputError, SelfCheckError, SelfCheckWarning
-from landscape.objective import Objective
+from landscape.evaluate import Objective
 from landscape.problem import PerExample
-from landscape.sweep.allowance import UNIT_ROUNDOFF, agree, allowed_relative
-from landscape.verdict import describe_check
+from landscape.report import describe_check
+from landscape.sweep.agreement import UNIT_ROUNDOFF, agree, allowed_relative
 
 Batch = tuple[Tensor, Tensor]
 
@@ -121,10 +121,10 @@ def test_the_sentence_is_in_show_figures_and_page(tmp_path: Path) -> None:
     surface = plane(perceptron(), x=(-1, 1, 5), y=(-1, 1, 5))
     sentence = describe_check(surface)
     assert sentence.startswith("checked: 4 points re-evaluated independently, largest difference ")
-    from landscape.description import describe
+    from landscape.report import describe
 
     assert sentence in describe(surface)
-    from landscape.plotting.viewer.content import content
+    from landscape.viewer.content import content
 
     assert sentence.split(": ")[1].rstrip() in str(content([surface], ["net"]))
     figure = landscape.plotting.filled(surface)
@@ -172,10 +172,11 @@ def test_what_engine_and_check_shared_once_is_checked(part: str, monkeypatch: py
         monkeypatch.setattr(PerExample, "__call__", lambda *a, **k: {n: (s * 1.001, w) for n, (s, w) in found(*a, **k).items()})
     elif part == "batches":
         monkeypatch.setattr(
-            "landscape.objective.residence.Examples.batch", lambda self, start, stop: tuple(t[: stop - start] for t in self.tensors)
+            "landscape.evaluate.data_source.Examples.batch",
+            lambda self, start, stop: tuple(t[: stop - start] for t in self.tensors),
         )
     else:
-        from landscape.objective.residence import Form
+        from landscape.evaluate.data_source import Form
 
         of = Form.of
         monkeypatch.setattr(Form, "of", lambda self, t: of(self, t.bfloat16().float() if t.is_floating_point() else t))
@@ -442,7 +443,7 @@ def test_an_example_whose_loss_is_no_number_is_named(kind: str) -> None:
 
 
 def _draws(index: int, n: int, seed: int) -> bool:
-    from landscape.objective import choose
+    from landscape.evaluate import choose
     from landscape.problem import Examples
 
     chosen = choose(Examples("train", (torch.zeros(64),)), n, seed, False).indices

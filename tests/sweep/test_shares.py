@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from cases import perceptron
 
-from landscape.executors import Serial
+from landscape.parallel import Serial
 from landscape.progress import Progress
-from landscape.sweep.bench import prepare
-from landscape.sweep.measuring import Measuring
+from landscape.sweep.devices import Place
 from landscape.sweep.options import Options
-from landscape.sweep.placement import Place
 from landscape.sweep.plan import Geometry, plan_line
+from landscape.sweep.point_worker import Measuring
+from landscape.sweep.setup import prepare
 
 
 class Several(Serial):

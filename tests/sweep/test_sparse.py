@@ -11,7 +11,8 @@ from cases import N_EXAMPLES, integers, normal, seeded
 from torch import Tensor, nn
 
 import landscape
-from landscape import Problem, weights
+from landscape import Problem
+from landscape.core import weights
 
 LAYOUTS = [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc]
 EDGES = torch.tensor([[0.5, 1.0, 0.0, 0.0], [0.0, 0.5, 1.0, 0.0], [0.0, 0.0, 0.5, 1.0], [1.0, 0.0, 0.0, 0.5]])

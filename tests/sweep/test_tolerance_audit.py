@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 import landscape
 from landscape import Problem, Surface
-from landscape.description import describe, tabulate
+from landscape.core.surface import BY_METRIC
+from landscape.evaluate import choose
 from landscape.measures import describe_audit
-from landscape.objective import choose
-from landscape.surface import BY_METRIC
+from landscape.report import describe, tabulate
 from landscape.sweep.tolerance_audit import fails
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 import landscape
-from landscape import Problem, weights
-from landscape.checkpoint import weights_of
-from landscape.directions import between, from_arrays
+from landscape import Problem
+from landscape.checkpoints import weights_of
+from landscape.core import weights
+from landscape.core.directions import between, from_arrays
 from landscape.errors import InputError
 
 State = dict[str, Tensor]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from landscape.plotting.viewer import write_page
-from landscape.surface import Surface
+from landscape.core.surface import Surface
+from landscape.viewer import write_page
 
 # WebGL in software, wherever the tests run.
 _FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from landscape.plotting.viewer import page
-from landscape.surface import Axis, Metric, Number, Point, Surface
+from landscape.core.surface import Axis, Metric, Number, Point, Surface
+from landscape.viewer import page
 
 HOSTILE = "</script><script>window.pwned=1</script></script ><!--<script>"
 MARKUP = "<b>x</b><a href='#'>&amp;</a>"  # Plotly's labels know some HTML

@@ -14,7 +14,7 @@ import pytest
 from viewer.conftest import Viewer
 from viewer.surfaces import HOSTILE, HOSTILE_NAME, MARKUP, changed, hostile, line, plane, tilted, unfinished
 
-from landscape.surface import Point
+from landscape.core.surface import Point
 
 EXACT = [[110, 210, 310], [120, 220, 320]]
 STEEP = [[1010, 2010, 3010], [1020, 2020, 3020]]

@@ -23,9 +23,9 @@ from viewer.surfaces import (
     unfinished,
 )
 
+from landscape.core.surface import Number
 from landscape.errors import InputError
-from landscape.plotting.viewer import page, write_page
-from landscape.surface import Number
+from landscape.viewer import page, write_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -230,7 +230,7 @@ def test_write_page_refuses(tmp_path: Path, name: str, said: str) -> None:
 
 def test_a_page_with_plotly_from_a_network_is_small_and_checks_what_it_gets() -> None:
     parts = Parts(page([tilted()], cdn=True))
-    known = json.loads(resources.files("landscape.plotting.viewer").joinpath("plotly.json").read_text("utf-8"))
+    known = json.loads(resources.files("landscape.viewer").joinpath("plotly.json").read_text("utf-8"))
     (script,) = [attributes for tag, attributes in parts.elements if tag == "script" and attributes.get("src")]
     assert script == {"src": known["address"], "integrity": known["integrity"], "crossorigin": "anonymous"}
     policy = next(a["content"] or "" for tag, a in parts.elements if a.get("http-equiv") == "Content-Security-Policy")
@@ -259,7 +259,7 @@ def test_the_pair_of_the_results_is_small(name: str) -> None:
 
 
 def test_the_bundle_is_the_pinned_plotly_with_its_licences_and_asks_for_nothing_unsafe() -> None:
-    folder = resources.files("landscape.plotting.viewer")
+    folder = resources.files("landscape.viewer")
     bundle = folder.joinpath("plotly.min.js").read_text("utf-8")
     known = json.loads(folder.joinpath("plotly.json").read_text("utf-8"))
     wanted = json.loads((ROOT / "scripts" / "plotly" / "package.json").read_text("utf-8"))["devDependencies"]["plotly.js"]

@@ -19,10 +19,10 @@ from viewer.conftest import Viewer
 from viewer.surfaces import HOSTILE, changed, plane, unpacked
 
 import landscape
-from landscape import store
+from landscape import io
+from landscape.core.surface import Surface
 from landscape.errors import InputError
-from landscape.plotting.viewer import Follower
-from landscape.surface import Surface
+from landscape.viewer import Follower
 
 
 def growing(n_done: int) -> Surface:
@@ -139,7 +139,7 @@ def test_the_server_answers_this_machine_with_the_page_and_its_news_alone_whatev
     serve: Callable[..., tuple[subprocess.Popen[str], int]], tmp_path: Path
 ) -> None:
     surface = growing(25)
-    store.write(changed(surface, attributes={"problem": HOSTILE}), tmp_path / "hostile.h5")
+    io.write(changed(surface, attributes={"problem": HOSTILE}), tmp_path / "hostile.h5")
     process, port = serve(tmp_path / "hostile.h5")
     status, body = ask(port, "/")
     assert status == 200
@@ -165,7 +165,7 @@ def test_the_server_answers_this_machine_with_the_page_and_its_news_alone_whatev
     assert process.stderr.read() == ""
 
 
-def record(recorder: store.Recorder, surface: Surface, indices: list[tuple[int, ...]], flush: bool = True) -> None:
+def record(recorder: io.Recorder, surface: Surface, indices: list[tuple[int, ...]], flush: bool = True) -> None:
     for index in indices:
         value = float(surface.values["train_loss"][index])
         recorder.record([(index, [("values/train_loss", value), ("done/train_loss", 1)])], seconds_between=1e9)
@@ -178,8 +178,8 @@ def test_the_page_follows_a_file_to_its_end_and_the_writer_never_notices(
 ) -> None:
     whole, path = growing(25), tmp_path / "growing.h5"
     order = list(whole.grid.indices())
-    store.write(growing(0), path)
-    recorder = store.Recorder(path)
+    io.write(growing(0), path)
+    recorder = io.Recorder(path)
     record(recorder, whole, order[:9])
     process, port = serve(path)
     context = browser.new_context(viewport={"width": 700, "height": 500})
@@ -217,8 +217,8 @@ def test_the_page_follows_a_file_to_its_end_and_the_writer_never_notices(
 def test_killing_the_server_harms_no_writer(serve: Callable[..., tuple[subprocess.Popen[str], int]], tmp_path: Path) -> None:
     whole, path = growing(25), tmp_path / "growing.h5"
     order = list(whole.grid.indices())
-    store.write(growing(0), path)
-    recorder = store.Recorder(path)
+    io.write(growing(0), path)
+    recorder = io.Recorder(path)
     record(recorder, whole, order[:9])
     process, port = serve(path)
     assert ask(port, "/news?since=0")[0] == 200
@@ -231,7 +231,7 @@ def test_killing_the_server_harms_no_writer(serve: Callable[..., tuple[subproces
 
 def test_options_that_make_no_sense_together(command: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "growing.h5"
-    store.write(growing(25), path)
+    io.write(growing(25), path)
     for words in (["--live", "-o", "x.html"], ["--live", "--cdn"], ["--port", "80"], ["--live", "--port", "70000"]):
         outcome = command("view", path, *words)
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)

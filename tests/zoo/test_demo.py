@@ -17,7 +17,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from viewer.surfaces import unpacked
 
-from landscape import store
+from landscape import io
 from landscape.errors import InputError
 from landscape.zoo import data, demo
 from landscape.zoo.demo import DemoResult, Settings, drawing
@@ -63,7 +63,7 @@ def test_every_file_is_there_and_whole(made: tuple[DemoResult, dict[str, Figure]
     assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in result.figures.values())
     for net in result.nets:
         for (name, file), surface in zip(net.files.items(), net.surfaces, strict=True):
-            found = store.read(file)
+            found = io.read(file)
             assert found.complete
             assert found.checks["passed"] == 1
             assert found.kind == ("surface" if name == "plane" else "line")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.surface import Surface
+from landscape.core.surface import Surface
 from landscape.zoo import demo
 from landscape.zoo.demo import DemoResult, Settings
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from landscape.core.weights import digest, read
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.weights import digest, read
 from landscape.zoo.problems import Recipe, blueprint, problem, problems
 
 

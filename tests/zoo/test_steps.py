@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from landscape.core.weights import read
 from landscape.errors import InputError, UserCodeError
-from landscape.weights import read
 from landscape.zoo import train
 from landscape.zoo.problems import problem
 from landscape.zoo.replay import next_step

@@ -7,7 +7,7 @@ import math
 from cases import CORNERS, coordinates
 
 import landscape
-from landscape.surface import Number
+from landscape.core.surface import Number
 from landscape.zoo.study import told
 from landscape.zoo.study.planes import AREA, CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import landscape
-from landscape.directions import random_direction, roles
+from landscape.core.directions import random_direction, roles
+from landscape.core.weights import Weights, add, read
 from landscape.errors import InputError
-from landscape.weights import Weights, add, read
 from landscape.zoo import surgery
 from landscape.zoo.models import VGG9, ConvolutionalNetwork, MultilayerPerceptron, ResidualPerceptron, SoftmaxRegression
 from landscape.zoo.problems import problem

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from landscape.atomic import made_folder
-from landscape.executors import Executor, launched
+from landscape.core.surface import Surface
+from landscape.parallel import Executor, launched
 from landscape.progress import Progress
-from landscape.surface import Surface
 from landscape.sweep import line, surface
 from landscape.zoo.demo.drawing import draw
 from landscape.zoo.demo.nets import N_THREADS, Net, Settings
 from landscape.zoo.demo.result import DemoResult, NetResult
-from landscape.zoo.kept import train_or_keep
+from landscape.zoo.load_or_train import train_or_keep
 from landscape.zoo.problems import problem
 from landscape.zoo.training import Training
 

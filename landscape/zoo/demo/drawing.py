@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from landscape import plotting
+from landscape import plotting, viewer
+from landscape.core.surface import Surface
 from landscape.progress import Progress
-from landscape.surface import Surface
 from landscape.zoo.demo.result import NetResult
 
 __all__ = ["draw"]
@@ -41,6 +41,6 @@ def draw(nets: tuple[NetResult, NetResult], out: Path, quiet: bool = False) -> t
             written[name] = make()
             progress.advance()
         lines = [f"path {title}" for title in titles]
-        page = plotting.write_page([*planes, *paths], out / "index.html", [*titles, *lines])
+        page = viewer.write_page([*planes, *paths], out / "index.html", [*titles, *lines])
         progress.advance()
     return written, page

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from landscape.description import tabulate
-from landscape.surface import Number, Surface
+from landscape.core.surface import Number, Surface
+from landscape.report import tabulate
 from landscape.zoo.demo.nets import Net, Settings
 from landscape.zoo.training import Training
 

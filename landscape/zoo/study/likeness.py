@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.checkpoint import Checkpoint, weights_of
-from landscape.directions import moving, random_direction, roles
+from landscape.checkpoints import Checkpoint, weights_of
+from landscape.core.directions import moving, random_direction, roles
+from landscape.core.modules import copy_module
+from landscape.core.surface import Surface
+from landscape.core.weights import Weights, add, read
 from landscape.errors import InputError
-from landscape.modules import copy_module
 from landscape.problem import Problem
 from landscape.problem.data import map_tensors
-from landscape.surface import Surface
-from landscape.weights import Weights, add, read
 from landscape.zoo.surgery import Growth, deepen, hidden_layers, widen
 
 __all__ = ["copy_gap", "corners", "in_double", "output_gap", "output_gaps", "students_of", "surface_gap"]

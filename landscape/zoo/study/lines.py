@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from landscape.core.surface import Number, Surface
 from landscape.measures import alpha_half, bump, climb, convexity, turning_points_between
 from landscape.plotting import Trace
-from landscape.surface import Number, Surface
 
 __all__ = ["describe_lead", "describe_line", "describe_way", "drops", "rises", "trace_histories", "trace_lines"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from landscape.surface import Number, Surface
+from landscape.core.surface import Number, Surface
 
 __all__ = ["AREA", "CONVEX", "MINIMA", "SHARE", "TURNING", "plane_numbers", "told"]
 

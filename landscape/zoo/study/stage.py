@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import plotting, store
+from landscape import io, plotting, viewer
 from landscape.atomic import replacing
-from landscape.checkpoint import Checkpoint
+from landscape.checkpoints import Checkpoint
+from landscape.core.surface import Surface
 from landscape.errors import InputError
 from landscape.plotting.styles import Sheet
 from landscape.problem import Problem
 from landscape.progress import Progress
-from landscape.surface import Surface
 from landscape.sweep import line, surface
-from landscape.zoo.kept import train_or_keep
+from landscape.zoo.load_or_train import train_or_keep
 from landscape.zoo.problems import Setting, problem
 from landscape.zoo.training import Training
 
@@ -136,7 +136,7 @@ class Stage:
 
     def read(self, name: str) -> Surface:
         """A surface of this seed, as it was measured."""
-        return store.read(self.path(name))
+        return io.read(self.path(name))
 
     def keep(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """Arrays that take long to make: made once, and read from NAME-seedK.npz from then on.
@@ -172,7 +172,7 @@ class Stage:
     def page(self, surfaces: Sequence[Surface], names: Sequence[str]) -> Path:
         """The interactive page of surfaces, index.html."""
         self.note("the page")
-        written: Path = plotting.write_page(surfaces, self.out / "index.html", names)
+        written: Path = viewer.write_page(surfaces, self.out / "index.html", names)
         return written
 
     def _how(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Executors: who computes the points. One process, or the ranks of an MPI job.
+
+Rank 0 hands items out as ranks ask for more, and computes itself. While it is inside a point, somebody has to answer the others:
+
+- It could answer between its own points: free of cost, but every other rank then waits up to a whole point of rank 0.
+- The others could help themselves from a counter in rank 0's memory (one-sided MPI). Under MPICH that counter stands still while
+  rank 0 computes, under Open MPI it does not: a design that is good under one of two MPIs is none.
+- A thread on rank 0 can answer, and fights the computing thread for the interpreter. Its answers take some milliseconds.
+
+The third it is, with its delay hidden: a rank is handed its next items before it has finished those it has (see `Schedule`). The
+thread is also what writes the file and watches over the ranks, which has to go on while rank 0 computes in any case. What each of
+the three costs is measured by scripts/scaling, and its results tell.
+"""
+
+from landscape.parallel.executor import Executor, Serial, Share, Task, usable_cores
+from landscape.parallel.launch import launched, launched_rank
+from landscape.parallel.mpi import Ranks
+from landscape.parallel.remote_errors import without_traces
+from landscape.parallel.schedule import Schedule
+
+__all__ = [
+    "Executor",
+    "Ranks",
+    "Schedule",
+    "Serial",
+    "Share",
+    "Task",
+    "launched",
+    "launched_rank",
+    "usable_cores",
+    "without_traces",
+]

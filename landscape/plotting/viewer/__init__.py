@@ -1,8 +1,0 @@
-"""One interactive page for one or several surfaces: a single HTML file that opens with no network, or follows a running sweep."""
-
-from __future__ import annotations
-
-from landscape.plotting.viewer.document import page, write_page
-from landscape.plotting.viewer.live import Follower, follow
-
-__all__ = ["Follower", "follow", "page", "write_page"]

@@ -1,0 +1,9 @@
+"""A surface in words: what it is, how it was checked, what its reader must know, and how it differs from another."""
+
+from __future__ import annotations
+
+from landscape.report.comparison import Comparison, compare
+from landscape.report.description import describe, tabulate
+from landscape.report.verdict import describe_check
+
+__all__ = ["Comparison", "compare", "describe", "describe_check", "tabulate"]

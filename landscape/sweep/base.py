@@ -1,0 +1,110 @@
+"""The ground a sweep stands on: the model whose weights move, and where they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor
+
+from landscape.checkpoints import Checkpoint, weights_of
+from landscape.core.directions import Role
+from landscape.core.modules import PRUNING, WEIGHT_NORM, effective, effective_name, pruned_entries, stored_in_parts
+from landscape.core.weights import Weights, parameter_names, read
+from landscape.errors import InputError
+from landscape.problem import Problem
+
+__all__ = ["Ground", "Model", "described_filters"]
+
+_LISTED = 20  # parameters named one by one in an attribute
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model that may lie in the subspace: its name, its weights by the names of the model that moves, and as they are stored."""
+
+    name: str
+    weights: Weights
+    stored: Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The problem points are measured with, and the model at the origin.
+
+    Attributes:
+        given: the problem as the user gave it.
+        problem: the same, or with a copy of the model whose effective weights are plain parameters.
+        origin: the checkpoint there.
+        effective: whether it is that copy.
+        pruned: which entries of its weights are held at zero, by name.
+        attributes: what a file says of it.
+    """
+
+    given: Problem
+    problem: Problem
+    origin: Model
+    effective: bool = False
+    pruned: Mapping[str, Tensor] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def stored(cls, problem: Problem, checkpoint: Checkpoint | None, name: str) -> Ground:
+        """The weights as they are stored: what lines between checkpoints, and directions from files, move."""
+        weights = weights_of(checkpoint, problem.model)
+        return cls(problem, problem, Model(name, weights, weights))
+
+    def baked(self) -> Ground:
+        """The same model by its effective weights, which random directions move; itself where all weights are stored as they are.
+
+        Under weight norm, spectral norm, parametrizations and pruning, a layer computes with a weight that it stores in parts. The
+        loss depends on that weight alone, so that filters and their lengths are the weight's own, whatever the parts are.
+        """
+        parts = stored_in_parts(self.problem.model)
+        if not parts:
+            return self
+        model = effective(self.problem.model, self.origin.stored)
+        weights = read(model)
+        held = pruned_entries(self.problem.model, weights, self.origin.stored)
+        constrained = [name for name, ways in parts.items() if not {WEIGHT_NORM, PRUNING}.issuperset(ways)]
+        attributes = {"effective_weights": _listed([f"{name} ({', '.join(dict.fromkeys(ways))})" for name, ways in parts.items()])}
+        if constrained:
+            attributes["leaves_constraint"] = _listed(constrained)
+        origin = Model(self.origin.name, weights, self.origin.stored)
+        return Ground(self.given, self.problem.with_model(model), origin, True, held, attributes)
+
+    def check_only(self, only: str | None) -> None:
+        """Refuse a glob that names parts of weights, where the weights move as a whole.
+
+        Raises:
+            InputError: naming the weight.
+        """
+        if only is None or not self.effective or any(fnmatchcase(name, only) for name in parameter_names(self.problem.model)):
+            return
+        modules = dict(self.given.model.named_modules())
+        for name in parameter_names(self.given.model):
+            if fnmatchcase(name, only):
+                raise InputError(
+                    f'"{only}" names {name}, a part of a weight; random directions move what the layer computes with, '
+                    f"{effective_name(modules, name)}: name that"
+                )
+
+    def naming(self, names: Sequence[str]) -> Ground:
+        """The ground that has weights of some names: by its effective weights where one of them is among the names."""
+        return self if set(names).isdisjoint(stored_in_parts(self.problem.model)) else self.baked()
+
+
+def described_filters(problem: Problem, model_roles: Mapping[str, Role], names: Sequence[str]) -> dict[str, str]:
+    """How parameters are cut into filters, where that is the user's word or a guess, as attributes of a file."""
+    given = "; ".join(f"{glob}: {', '.join(map(str, axes))}" for glob, axes in problem.filters.items())
+    guessed = [name for name in names if model_roles[name].by_default]
+    found = {"filters": given, "filters_by_default": _listed(guessed)}
+    return {name: text for name, text in found.items() if text}
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some names in a text of moderate length."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -1,0 +1,8 @@
+"""One interactive page for one or several surfaces: a single HTML file that opens with no network, or follows a running sweep."""
+
+from __future__ import annotations
+
+from landscape.viewer.document import page, write_page
+from landscape.viewer.live import Follower, follow
+
+__all__ = ["Follower", "follow", "page", "write_page"]
