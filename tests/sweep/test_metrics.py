@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CORNERS, Coordinates, Follow, coordinates
-from executors.jobs import QUIET, finish, needs_mpi, start
+from parallel.jobs import QUIET, finish, needs_mpi, start
 from torch import Tensor, nn
 
 import landscape

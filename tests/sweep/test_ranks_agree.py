@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cases import images, perceptron
-from executors.jobs import finish, needs_mpi, start
+from parallel.jobs import finish, needs_mpi, start
 
 from landscape.evaluate import Engine, Objective, choose
 from landscape.parallel import Serial

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from executors.jobs import finish, needs_mpi, start
+from parallel.jobs import finish, needs_mpi, start
 from torch import Tensor, nn
 
 import landscape
