@@ -15,8 +15,8 @@ __all__ = [
     "SelfCheckError",
     "SelfCheckWarning",
     "UserCodeError",
+    "did_you_mean",
     "in_a_line",
-    "nearest",
     "users_code",
 ]
 
@@ -107,7 +107,7 @@ def in_a_line(error: BaseException) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `word`.
 
     >>> nearest("filtre", ["filter", "layer"])

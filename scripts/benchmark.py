@@ -32,7 +32,7 @@ from landscape.atomic import replacing
 from landscape.benchmark.case import pose
 from landscape.benchmark.floor import arithmetic
 from landscape.benchmark.original import Original
-from landscape.errors import LandscapeError, nearest
+from landscape.errors import LandscapeError, did_you_mean
 from landscape.problem import Problem
 from landscape.sweep.environment import environment_of
 from landscape.zoo.problems import problem
@@ -81,7 +81,7 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(words)
     unknown = next((part for part in options.parts if part not in PARTS), None)
     if unknown is not None:
-        parser.error(f'no part "{unknown}": {nearest(unknown, PARTS)}')
+        parser.error(f'no part "{unknown}": {did_you_mean(unknown, PARTS)}')
     needy = next((part for part in options.parts if part in NEED_DATA), None)
     if needy is not None and options.data_dir is None:
         parser.error(f"{needy} needs --data-dir, the folder with CIFAR-10")

@@ -30,7 +30,7 @@ import torch
 import landscape
 from landscape.atomic import replacing
 from landscape.benchmark import simulation, sleeping
-from landscape.errors import LandscapeError, nearest
+from landscape.errors import LandscapeError, did_you_mean
 from landscape.parallel import Schedule
 from landscape.sweep.environment import environment_of
 
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     unknown = next((part for part in options.parts if part not in PARTS), None)
     if unknown is not None:
-        parser.error(f'no part "{unknown}": {nearest(unknown, PARTS)}')
+        parser.error(f'no part "{unknown}": {did_you_mean(unknown, PARTS)}')
     options.out.mkdir(parents=True, exist_ok=True)
     for part in options.parts or PARTS:
         began = time.perf_counter()

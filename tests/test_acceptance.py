@@ -25,7 +25,7 @@ import landscape
 from landscape import Problem
 from landscape.core import weights
 from landscape.core.directions import roles
-from landscape.io import Recorder
+from landscape.io import FileWriter
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 Command = Callable[..., Any]
@@ -329,8 +329,8 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(tmp_path: Path
         return landscape.surface(images(), x=(-1, 1, 25), y=(-0.7, 1, 19), batch_size=8, to=to, **QUIET)
 
     whole = sweep(None)
-    record = Recorder.record
-    monkeypatch.setattr(Recorder, "record", lambda self, points: record(self, points, 0.005))
+    record = FileWriter.record
+    monkeypatch.setattr(FileWriter, "record", lambda self, points: record(self, points, 0.005))
     path, moments, counts = tmp_path / "s.h5", random.Random(1), []
     for k in range(40):  # later and later, until some rounds have left something to go on with, however busy the machine is
         through = killed_after(moments.uniform(0.1, 0.6 + 0.1 * k), lambda: sweep(path))

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 import landscape
 from landscape import Problem
 from landscape.core import weights
-from landscape.core.directions import between, cosine, from_arrays, moving, normals, off_device, random_direction, roles
+from landscape.core.directions import (
+    between,
+    cosine,
+    from_arrays,
+    normals,
+    offload_to_host,
+    random_direction,
+    roles,
+    select_parameters,
+)
 from landscape.core.subspace import Subspace
 from landscape.errors import InputError
 
@@ -227,8 +236,8 @@ def test_arrays_are_of_the_models_kind() -> None:
 
 def test_off_device_keeps_complex_numbers() -> None:
     read, model = weights.read(seeded(MODELS["linear"])), seeded(MODELS["linear"])
-    direction = random_direction(read, roles(model), moving(read, roles(model), ()))
-    assert off_device(direction, torch.device("cpu")).sha256 == direction.sha256
+    direction = random_direction(read, roles(model), select_parameters(read, roles(model), ()))
+    assert offload_to_host(direction, torch.device("cpu")).sha256 == direction.sha256
 
 
 def test_filters_of_equal_length_have_unit_complex_numbers() -> None:

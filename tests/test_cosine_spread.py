@@ -12,7 +12,7 @@ from cases import normal
 from torch import Tensor, nn
 
 from landscape.core import weights
-from landscape.core.directions import NORMALIZATIONS, cosine, cosine_spread, moving, random_direction, roles
+from landscape.core.directions import NORMALIZATIONS, cosine, cosine_spread, random_direction, roles, select_parameters
 
 N_PAIRS = 250
 
@@ -54,7 +54,7 @@ def prepared(name: str) -> tuple[weights.Weights, dict[str, Tensor], nn.Module]:
 def test_the_spread_is_what_draws_show(name: str, normalize: str) -> None:
     read, pruned, model = prepared(name)
     model_roles = roles(model)
-    names = moving(read, model_roles, ("bias", "norm"))
+    names = select_parameters(read, model_roles, ("bias", "norm"))
     pairs = [
         [random_direction(read, model_roles, names, seed, axis, normalize, pruned) for axis in "xy"] for seed in range(N_PAIRS)
     ]

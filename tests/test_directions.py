@@ -21,11 +21,11 @@ from landscape.core.directions import (
     cosine,
     cosine_spread,
     from_arrays,
-    moving,
     normals,
     orthogonalize,
     random_direction,
     roles,
+    select_parameters,
 )
 from landscape.errors import InputError
 
@@ -122,7 +122,7 @@ def test_a_filter_is_what_one_output_depends_on(name: str) -> None:
 def test_filters_and_back(name: str) -> None:
     layer = seeded(LAYERS[name][0])
     weight, role = layer.weight.detach(), roles(layer)["weight"]
-    assert torch.equal(role.unfilter(role.filters(weight), weight.shape), weight)
+    assert torch.equal(role.from_filter_rows(role.filters(weight), weight.shape), weight)
 
 
 # --- filter normalization by explicit loops (Li et al. 2018, sec. 4) ---
@@ -184,7 +184,7 @@ def drawn(
     model: nn.Module, seed: int = 0, axis: str = "x", normalize: str = "filter", ignore: tuple[str, ...] = ()
 ) -> directions.Direction:
     read, found = weights.read(model), roles(model)
-    return random_direction(read, found, moving(read, found, ignore), seed, axis, normalize)
+    return random_direction(read, found, select_parameters(read, found, ignore), seed, axis, normalize)
 
 
 @pytest.mark.parametrize("normalize", ["filter", "layer", "weight", "unit-filter", "unit-layer"])
@@ -294,7 +294,7 @@ def test_precision_does_not_matter_but_for_one_cast() -> None:
 @pytest.mark.parametrize("normalize", directions.NORMALIZATIONS)
 def test_two_seeds_give_two_directions(model: nn.Module, normalize: str) -> None:
     read, found = weights.read(model), roles(model)
-    names = moving(read, found, ("bias", "norm"))
+    names = select_parameters(read, found, ("bias", "norm"))
     spread = cosine_spread(read, found, names, normalize)
     draws = [random_direction(read, found, names, seed, axis, normalize) for seed in range(4) for axis in "xy"]
     cosines = [abs(cosine(a, b)) for i, a in enumerate(draws) for b in draws[:i]]
@@ -304,7 +304,7 @@ def test_two_seeds_give_two_directions(model: nn.Module, normalize: str) -> None
 
 def test_the_spread_of_cosines_is_the_formula_and_what_draws_show(model: nn.Module) -> None:
     read, found = weights.read(model), roles(model)
-    names = moving(read, found, ("bias", "norm"))
+    names = select_parameters(read, found, ("bias", "norm"))
     fourth = square = 0.0
     for name in names:
         prefix, _, leaf = name.rpartition(".")
@@ -323,7 +323,7 @@ def test_the_spread_of_cosines_is_the_formula_and_what_draws_show(model: nn.Modu
 
 
 def moved(model: nn.Module, ignore: tuple[str, ...], only: str | None = None) -> set[str]:
-    return set(moving(weights.read(model), roles(model), ignore, only))
+    return set(select_parameters(weights.read(model), roles(model), ignore, only))
 
 
 def test_biases_norms_and_one_dimensional_parameters_stay_fixed() -> None:

@@ -60,8 +60,8 @@ def test_all_examples_are_exact_on_their_split() -> None:
     assert tabulate(surface)["values"]["train_loss"]["errors"] == {"exact": True, "unsure": 0, "points": 2}
     fraction = line([1.0, 0.5], "all", N, "accuracy", low=[1.0, 0.5], high=[1.0, 0.5])
     assert describe_errors(fraction, "train_accuracy") == "exact on this split"
-    lossy = line([1.0, 2.0], "all", N, stderr=[0.0, 0.0], attributes={"precision": "bf16"})
-    assert describe_errors(lossy, "train_loss") == "all examples of this split used"
+    reduced_precision = line([1.0, 2.0], "all", N, stderr=[0.0, 0.0], attributes={"precision": "bf16"})
+    assert describe_errors(reduced_precision, "train_loss") == "all examples of this split used"
 
 
 def test_with_a_tolerance_some_points_are_exact() -> None:

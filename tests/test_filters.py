@@ -55,7 +55,7 @@ def test_a_part_of_a_weight_is_filtered_as_the_weight(name: str, way: str) -> No
         if parameters[part].shape == plain.weight.shape:
             assert found(model_roles[part], parameters[part]) == rows(plain.weight, filters)
         tensor = torch.arange(parameters[part].numel()).reshape(parameters[part].shape)
-        assert model_roles[part].unfilter(model_roles[part].filters(tensor), tensor.shape).equal(tensor)
+        assert model_roles[part].from_filter_rows(model_roles[part].filters(tensor), tensor.shape).equal(tensor)
 
 
 @pytest.mark.parametrize("way", [way for way in STORED if way != "spectral norm, hook"])
@@ -110,7 +110,7 @@ def test_stacked_experts_are_filtered_along_the_axes_asked_for(axes: tuple[int, 
     tensor = model[0].up
     role = roles(model, {"*.up": axes})["0.up"]
     assert found(role, tensor) == rows(tensor, filters)
-    assert role.unfilter(role.filters(tensor), tensor.shape).equal(tensor)
+    assert role.from_filter_rows(role.filters(tensor), tensor.shape).equal(tensor)
     assert not role.by_default
 
 

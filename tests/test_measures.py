@@ -25,9 +25,9 @@ from landscape.measures import (
     climb,
     convexity,
     draws,
-    least_curvature,
     least_second_difference,
     measure,
+    min_curvature,
     minima,
     minimum,
     rounding_noise,
@@ -663,18 +663,18 @@ def test_a_large_grid_is_measured_in_whole_arrays() -> None:
 def test_the_least_curvature_of_quadratics_is_their_smaller_eigenvalue() -> None:
     """3x² + 2xy + y² has the Hessian [[6, 2], [2, 2]], whose eigenvalues are 4 ± 2√2; differences are exact for it."""
     bowl = plane_of(lambda x, y: 3 * x**2 + 2 * x * y + y**2, (-1, 1, 5), (-2, 1, 7))
-    assert value(least_curvature(bowl)) == pytest.approx(4 - 2 * math.sqrt(2), rel=1e-12)
+    assert value(min_curvature(bowl)) == pytest.approx(4 - 2 * math.sqrt(2), rel=1e-12)
     saddle = plane_of(lambda x, y: x**2 - 3 * y**2, (-1, 1, 5), (-1, 1, 5))
-    assert value(least_curvature(saddle)) == pytest.approx(-6, rel=1e-12)
-    assert value(least_curvature(line(np.array([4.0, 1.0, 0.0, 1.0, 4.0]), (-2, 2, 5)))) == pytest.approx(2)
-    assert least_curvature(plane(np.zeros((2, 5)), (0, 1, 2), (0, 1, 5))) is None
-    assert least_curvature(plane(np.full((3, 3), np.nan), (0, 1, 3), (0, 1, 3))) is None
+    assert value(min_curvature(saddle)) == pytest.approx(-6, rel=1e-12)
+    assert value(min_curvature(line(np.array([4.0, 1.0, 0.0, 1.0, 4.0]), (-2, 2, 5)))) == pytest.approx(2)
+    assert min_curvature(plane(np.zeros((2, 5)), (0, 1, 2), (0, 1, 5))) is None
+    assert min_curvature(plane(np.full((3, 3), np.nan), (0, 1, 3), (0, 1, 3))) is None
 
 
 def test_a_convex_valley_narrower_than_the_grid() -> None:
     """|x - y| is convex; its difference Hessian is not, as its mixed difference looks at other nodes than the pure ones."""
     valley = plane_of(lambda x, y: np.abs(x - y) ** 1.1, (-1, 1, 9), (-1, 1, 9))
-    assert value(least_curvature(valley)) < -0.1
+    assert value(min_curvature(valley)) < -0.1
     assert value(least_second_difference(valley)) >= -1e-15  # a few roundings of numbers below 2
 
 

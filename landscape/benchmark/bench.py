@@ -19,7 +19,7 @@ from landscape.benchmark.written import HandWritten
 from landscape.checkpoints import Checkpoint, name_of
 from landscape.errors import InputError
 from landscape.evaluate import MODES, Engine
-from landscape.parallel import launched
+from landscape.parallel import detect_executor
 from landscape.problem import Problem
 from landscape.progress import Progress
 from landscape.sweep.devices import choose_device, choose_threads
@@ -67,10 +67,10 @@ def run(
     if rounds < 1:
         raise InputError(f"{rounds} rounds measure nothing; ask for at least 1")
     before = torch.get_num_threads()
-    place = choose_device(device, launched())
+    place = choose_device(device, detect_executor())
     for word in precision:
         Engine(place, word)  # refuses what the device does not have
-    torch.set_num_threads(choose_threads(None if threads is None else check_threads(threads), launched()))
+    torch.set_num_threads(choose_threads(None if threads is None else check_threads(threads), detect_executor()))
     try:
         with Progress(quiet) as progress:
             machine = environment_of(place)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import moving, random_direction, roles
+from landscape.core.directions import random_direction, roles, select_parameters
 from landscape.core.modules import copy_module
 from landscape.core.subspace import Subspace
 from landscape.core.weights import Weights, parameter_names
@@ -81,7 +81,7 @@ def pose(problem: Problem, start: Checkpoint | None, examples: int | str | None,
     if n_points < 2:
         raise InputError(f"{n_points} points make no line; take 2 or more")
     origin, model_roles = weights_of(start, problem.model), roles(problem.model)
-    names = moving(origin, model_roles, ("bias", "norm"))
+    names = select_parameters(origin, model_roles, ("bias", "norm"))
     directions = tuple(random_direction(origin, model_roles, names, seed=0, axis=axis) for axis in "xy")
     split = "train" if "train" in problem.splits else problem.splits[0]
     sample = choose(problem.examples(split), examples, 0, False)

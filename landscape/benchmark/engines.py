@@ -23,9 +23,9 @@ class EngineRun(Contender):
         self.compiles = mode == "compiled"
         self._objective = Objective(case.problem, case.subspace, [case.sample], Engine(case.device, precision, mode=mode))
         engine = self._objective.engine
-        self.block = engine.lanes if mode == "batched" else 1
-        lanes = f", {engine.lanes} points at once" if mode == "batched" else ""
-        self.note = f"Engine(mode={mode!r}, precision={precision!r}), batch {engine.batch_size}{lanes}"
+        self.block = engine.points_per_pass if mode == "batched" else 1
+        points_per_pass = f", {engine.points_per_pass} points at once" if mode == "batched" else ""
+        self.note = f"Engine(mode={mode!r}, precision={precision!r}), batch {engine.batch_size}{points_per_pass}"
         self._key = f"{case.sample.split}_loss"
 
     def __call__(self, n_points: int) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from landscape.errors import RunError
-from landscape.parallel import Executor, Task, launched
+from landscape.parallel import Executor, Task, detect_executor
 
 __all__ = ["run"]
 
@@ -51,12 +51,12 @@ def _sleep(seconds: float) -> float:
 def _schedule(costs: Sequence[float], executor: Executor) -> tuple[float, int, list[float]]:
     took = [0.0] * len(costs)
 
-    def take(item: tuple[int, float], result: float) -> None:
+    def on_result(item: tuple[int, float], result: float) -> None:
         took[item[0]] = result
 
-    task = Task(list(enumerate(costs)), lambda item: _sleep(item[1]), take, seconds=float(np.mean(costs)))
+    task = Task(list(enumerate(costs)), lambda item: _sleep(item[1]), on_result, seconds=float(np.mean(costs)))
     began = time.perf_counter()
-    share = executor.share_out(task)
+    share = executor.run_task(task)
     return time.perf_counter() - began, share.n_items, took
 
 
@@ -88,8 +88,8 @@ def _apart(
 
 
 def _main(pattern: str) -> None:
-    executor = launched()
-    costs = executor.at_root(lambda: json.loads(sys.stdin.read()))
+    executor = detect_executor()
+    costs = executor.on_root(lambda: json.loads(sys.stdin.read()))
     executor.gather(None)  # all begin together
     seconds, n_items, took = {"schedule": _schedule, "split": _split, "lock-step": _lock_step}[pattern](costs, executor)
     counts, spans = executor.gather(n_items), executor.gather(seconds)

@@ -10,7 +10,7 @@ from landscape.cli.command import (
     Command,
     add_output,
     add_settings,
-    add_talk,
+    add_verbosity,
     as_json,
     check_distinct,
     print_json,
@@ -39,7 +39,7 @@ def _fill_bench(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
     add_output(parser, "FILE.json", "the result for machines, as a file", required=False)
-    add_talk(parser)
+    add_verbosity(parser)
 
 
 def _bench(options: argparse.Namespace) -> int:

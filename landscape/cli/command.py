@@ -22,13 +22,13 @@ __all__ = [
     "add_output",
     "add_problem",
     "add_settings",
-    "add_talk",
+    "add_verbosity",
     "as_json",
-    "beside",
     "check_distinct",
     "names_of",
     "print_json",
     "problem_of",
+    "with_suffix",
 ]
 
 PROBLEM_HELP = 'a name of the zoo (see "landscape problems"), or package.module:factory for your own'
@@ -75,7 +75,7 @@ def add_output(parser: argparse.ArgumentParser, metavar: str, text: str, require
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 
-def add_talk(parser: argparse.ArgumentParser) -> None:
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """Add how much is said, and in which form."""
     parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
     parser.add_argument("--json", action="store_true", help="the result for machines, on standard output")
@@ -121,7 +121,7 @@ def as_json(result: Any, indent: int | None = None) -> str:
     return json.dumps(plain(result), allow_nan=False, indent=indent)
 
 
-def beside(file: str, extension: str) -> Path:
+def with_suffix(file: str, extension: str) -> Path:
     """A file's name with another extension."""
     if not Path(file).name:
         raise InputError(f'"{file}" is no name of a file; name a surface file')

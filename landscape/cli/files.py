@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, add_talk, check_distinct, print_json
+from landscape.cli.command import Command, add_output, add_verbosity, check_distinct, print_json
 from landscape.errors import InputError
 from landscape.progress import Progress
 
@@ -83,7 +83,7 @@ def _import(options: argparse.Namespace) -> int:
 
     check_distinct(options.out, options.file, options.directions)
     check_target(options.out, options.overwrite)
-    surface = io.adopt(options.file, options.out, options.directions, options.words, landscape.measure)
+    surface = io.import_surface(options.file, options.out, options.directions, options.words, landscape.measure)
     print(options.out)
     if surface.complete:
         return 0
@@ -100,7 +100,7 @@ def _fill_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--basin-level", type=float, metavar="NATS", help="height of the basin above the origin (default: as in the files)"
     )
-    add_talk(parser)
+    add_verbosity(parser)
 
 
 def _merge(options: argparse.Namespace) -> int:

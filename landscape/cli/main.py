@@ -11,8 +11,8 @@ from contextlib import nullcontext
 
 from landscape.errors import LandscapeError, in_a_line
 from landscape.output import Guarded, complain, guarded_streams, result_apart
-from landscape.parallel import launched_rank, without_traces
-from landscape.parallel.signals import ended_gently
+from landscape.parallel import detect_rank, without_tracebacks
+from landscape.parallel.signals import graceful_shutdown
 
 __all__ = ["main"]
 
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    with guarded_streams() as (out, _), nullcontext() if debug else without_traces():
+    with guarded_streams() as (out, _), nullcontext() if debug else without_tracebacks():
         try:
-            with ended_gently(lambda: _tell("interrupted")):
+            with graceful_shutdown(lambda: _tell("interrupted")):
                 code, printed = _execute(words)
                 out.flush()
         except BaseException as error:  # whatever it is: an exit code tells how the run ended, not what raised
@@ -81,7 +81,7 @@ def _failed(error: BaseException, debug: bool) -> int:
 
 def _tell(text: str) -> None:
     """Say why the command ends, from the root alone: under a launcher every rank meets the same end."""
-    if launched_rank() in (None, 0):
+    if detect_rank() in (None, 0):
         complain(text)
 
 

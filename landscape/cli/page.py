@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, beside, check_distinct, names_of
+from landscape.cli.command import Command, add_output, check_distinct, names_of, with_suffix
 from landscape.errors import InputError
 
 __all__ = ["COMMANDS"]
@@ -33,7 +33,7 @@ def _view(options: argparse.Namespace) -> int:
         return _follow(options)
     if options.port:
         raise InputError("--port is for --live; a page in a file needs none")
-    asked = beside(options.files[0], ".html") if options.out is None else options.out
+    asked = with_suffix(options.files[0], ".html") if options.out is None else options.out
     check_distinct(asked, *options.files)
     out = check_target(asked, options.overwrite)
     surfaces = [landscape.read(file) for file in options.files]
@@ -43,13 +43,13 @@ def _view(options: argparse.Namespace) -> int:
 
 def _follow(options: argparse.Namespace) -> int:
     import landscape
-    from landscape.viewer import Follower, follow
+    from landscape.viewer import LiveReader, follow
 
     if options.out is not None or options.cdn or options.overwrite:
         raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
     if not 0 <= options.port <= 65535:
         raise InputError(f"--port is {options.port}; a port is a number from 1 to 65535")
-    follower = Follower(lambda: [landscape.read(file) for file in options.files], names_of(options.files))
+    follower = LiveReader(lambda: [landscape.read(file) for file in options.files], names_of(options.files))
     try:
         follow(follower, lambda address: print(address, flush=True), options.port)
     except KeyboardInterrupt:  # the way it is meant to end

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from landscape.cli import bench, files, page, pictures, sweeps, zoo
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
 __all__ = ["EXAMPLES", "build_parser", "parse"]
 
@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         choice = re.search(r"argument (.+?): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice:
             known = [word.strip(" '\"") for word in choice[3].split(",")]
-            message = f'{choice[1].split("/")[-1]} "{choice[2]}" is unknown: {nearest(choice[2], known)}'
+            message = f'{choice[1].split("/")[-1]} "{choice[2]}" is unknown: {did_you_mean(choice[2], known)}'
         wrong = re.search(r"argument (.+?): invalid (int|float) value: (['\"])(.*)\3", message)
         if wrong:
             message = f'{wrong[1]} is "{wrong[4]}", not {_KINDS[wrong[2]]}'

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, beside, check_distinct, names_of
+from landscape.cli.command import Command, add_output, check_distinct, names_of, with_suffix
 from landscape.progress import Progress
 
 __all__ = ["COMMANDS"]
@@ -57,16 +57,16 @@ def _fill_plot(parser: argparse.ArgumentParser) -> None:
 def _plot(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
-    from landscape.plotting.styles import Sheet
+    from landscape.plotting.styles import StyledFigure
 
-    asked = beside(options.files[0], ".png") if options.out is None else options.out
+    asked = with_suffix(options.files[0], ".png") if options.out is None else options.out
     check_distinct(asked, *options.files)
     out = check_target(asked, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]
     looks = _looks(options) | ({"inset": False} if options.no_inset else {})
     figure = plotting.figure(surfaces, options.kind, names=names_of(options.files), **looks)
     print(plotting.save(figure, out))
-    if isinstance(figure, Sheet) and not figure.style.notes:  # else it stands under the figure
+    if isinstance(figure, StyledFigure) and not figure.style.notes:  # else it stands under the figure
         print(f"caption: {figure.caption}", file=sys.stderr)
     return 0
 
@@ -84,7 +84,7 @@ def _animate(options: argparse.Namespace) -> int:
     import landscape
     from landscape import plotting
 
-    asked = beside(options.files[0], ".gif") if options.out is None else options.out
+    asked = with_suffix(options.files[0], ".gif") if options.out is None else options.out
     check_distinct(asked, *options.files)
     out = plotting.check_animation(asked, options.frames, options.fps, options.overwrite)  # before any file is read
     surfaces = [landscape.read(file) for file in options.files]

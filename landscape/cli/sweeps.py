@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, add_problem, add_talk, check_distinct, print_json, problem_of
+from landscape.cli.command import Command, add_output, add_problem, add_verbosity, check_distinct, print_json, problem_of
 from landscape.cli.values import axis, examples, seeds
 from landscape.core.directions import NORMALIZATIONS
 from landscape.errors import InputError, SelfCheckWarning
 from landscape.evaluate import MODES, POLICIES, PRECISIONS
-from landscape.parallel import launched
+from landscape.parallel import detect_executor
 from landscape.sweep.options import CHECKS
 
 __all__ = ["COMMANDS"]
@@ -87,7 +87,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     machine.add_argument("--yes", action="store_true", help="really measure a million points or more")
     add_output(parser, "FILE.h5", "the surface file; one that is there is resumed")
-    add_talk(parser)
+    add_verbosity(parser)
 
 
 def _fill_line(parser: argparse.ArgumentParser) -> None:
@@ -103,8 +103,8 @@ def _line(options: argparse.Namespace) -> int:
     import landscape
 
     check_distinct(options.out, options.start, options.end, options.directions)
-    launched().at_root(lambda: _check_free(options.out))
-    problem = launched().made(lambda: problem_of(options))
+    detect_executor().on_root(lambda: _check_free(options.out))
+    problem = detect_executor().load_or_receive(lambda: problem_of(options))
     with _warnings_in_a_line():
         surface = landscape.line(problem, options.start, options.end, seeds=options.seeds, **_asked(options))
     return _report(surface, options)
@@ -127,8 +127,8 @@ def _surface(options: argparse.Namespace) -> int:
     if (options.end_x is None) != (options.end_y is None):
         raise InputError("surface takes one checkpoint or three, not two; for the line between two use landscape line")
     check_distinct(options.out, options.start, options.end_x, options.end_y, options.directions)
-    launched().at_root(lambda: _check_free(options.out))
-    problem = launched().made(lambda: problem_of(options))
+    detect_executor().on_root(lambda: _check_free(options.out))
+    problem = detect_executor().load_or_receive(lambda: problem_of(options))
     ends = (options.start, options.end_x, options.end_y)
     with _warnings_in_a_line():
         surface = landscape.surface(problem, *ends, y=options.y, orthogonalize=options.orthogonalize, **_asked(options))
@@ -168,7 +168,7 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 def _report(surface: Any, options: argparse.Namespace) -> int:
     from landscape.report import describe, tabulate
 
-    if launched().is_root:
+    if detect_executor().is_root:
         if options.json:
             print_json({"file": options.out, **tabulate(surface)})
         elif not options.quiet:

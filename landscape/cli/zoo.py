@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from landscape.cli.command import Command, add_problem, add_talk, print_json
-from landscape.parallel import launched
+from landscape.cli.command import Command, add_problem, add_verbosity, print_json
+from landscape.parallel import detect_executor
 
 if TYPE_CHECKING:
     from landscape.zoo.problems import Entry
@@ -17,14 +17,14 @@ __all__ = ["COMMANDS"]
 def _fill_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", default="demo", help="folder for files, figures and the page (default: demo)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of training and directions (default: 0)")
-    add_talk(parser)
+    add_verbosity(parser)
 
 
 def _demo(options: argparse.Namespace) -> int:
     from landscape.zoo import demo
 
     result = demo.run(options.out, seed=options.seed, quiet=options.quiet)
-    if launched().is_root:
+    if detect_executor().is_root:
         if options.json:
             print_json(result.tabulate())
         else:
@@ -80,7 +80,7 @@ def _fill_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=0, metavar="N", help="also keep one after each of the first N steps")
     parser.add_argument("--download", action="store_true", help="fetch missing data into --data-dir, checksums verified")
     parser.add_argument("--overwrite", action="store_true", help="replace a training that is there")
-    add_talk(parser)
+    add_verbosity(parser)
 
 
 def _train(options: argparse.Namespace) -> int:

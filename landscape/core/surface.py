@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from landscape.core.grid import Grid, coarser_axes
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
 __all__ = ["BY_METRIC", "UNSURE_BELOW", "Axis", "Metric", "Number", "Point", "Surface", "shown_by"]
 
@@ -217,7 +217,7 @@ class Surface:
             losses = [name for name, metric in self.metrics.items() if metric.name == "loss"]
             key = "train_loss" if "train_loss" in losses else next(iter([*losses, *self.metrics]), "train_loss")
         if key not in self.metrics:
-            raise InputError(f'no metric "{key}" in this surface: {nearest(key, self.metrics)}')
+            raise InputError(f'no metric "{key}" in this surface: {did_you_mean(key, self.metrics)}')
         return self.metrics[key]
 
     @property

@@ -12,12 +12,14 @@ from torch import Tensor
 from landscape.errors import UserCodeError
 from landscape.evaluate.statistics import N_MOMENTS, Estimate, moments
 
-__all__ = ["Ledger", "Results"]
+__all__ = ["MetricAccumulator", "Results"]
 
-Results = Mapping[str, tuple[Tensor, Tensor | None]]  # metric -> sums and weights, each `(*lanes, n)`, or `(*lanes,)` of a batch
+Results = Mapping[
+    str, tuple[Tensor, Tensor | None]
+]  # metric -> sums and weights, each `(*points_per_pass, n)`, or `(*points_per_pass,)` of a batch
 
 
-class Ledger:
+class MetricAccumulator:
     """Sums and weights by example, in float64 on the device, and the estimates they give in one transfer.
 
     The tables are made at the first point and written over at each further one: a point's examples are always recorded in the same
@@ -28,7 +30,7 @@ class Ledger:
         size: how many examples a point uses at most.
         population: how many they are drawn at random from, and errors speak of; None: they are no random sample, and have none.
         device: where the tables lie.
-        lanes: how many points are measured at once; `()` for one at a time, else `(n_points,)`.
+        points_per_pass: how many points are measured at once; `()` for one at a time, else `(n_points,)`.
         split: the split's name, for messages.
         dtype: the type the model computes in: results in a finer one are known no better.
         unit: the unit of a metric, by its name.
@@ -39,13 +41,13 @@ class Ledger:
         size: int,
         population: int | None,
         device: torch.device,
-        lanes: tuple[int, ...] = (),
+        points_per_pass: tuple[int, ...] = (),
         split: str = "the split",
         dtype: torch.dtype = torch.float64,
         unit: Callable[[str], str] = lambda name: "",
     ) -> None:
         self._population = population or 0
-        self._shape = (*lanes, size)
+        self._shape = (*points_per_pass, size)
         self._device = device
         self._split = split
         self._roundoff = torch.finfo(dtype).eps
@@ -76,7 +78,7 @@ class Ledger:
             )
 
     def record(self, start: int, stop: int, results: Results) -> None:
-        """Write down what the examples from `start` to `stop` gave: metric → sums and weights, `(*lanes, n)` or `(*lanes,)`.
+        """Write down what the examples from `start` to `stop` gave: metric → sums and weights, `(*points_per_pass, n)` or `(*points_per_pass,)`.
 
         Raises:
             UserCodeError: when the metrics are not those of the batches before.
@@ -100,11 +102,11 @@ class Ledger:
                 self._weights[name][..., start:end] = 1.0 if weights is None else weights
 
     def losses(self, start: int, stop: int) -> Tensor:
-        """The losses recorded from `start` to `stop`, `(*lanes, n)`."""
+        """The losses recorded from `start` to `stop`, `(*points_per_pass, n)`."""
         return self._sums["loss"][..., start:stop]
 
     def linear_losses(self, places: Tensor, n: int) -> Tensor | None:
-        """The losses of some examples among the first n, `(*lanes, m)` float32, whose mean over all n is the loss.
+        """The losses of some examples among the first n, `(*points_per_pass, m)` float32, whose mean over all n is the loss.
 
         Of a ratio R = Σs/Σw they are linear to first order: R + (s_i − R w_i)/w̄. None of whole batches.
         """
@@ -118,7 +120,7 @@ class Ledger:
         return (ratio + (sums[..., places] - ratio * weights[..., places]) * (n / below)).float()
 
     def summary(self, n: int) -> Tensor:
-        """The sums of all metrics over the first n examples that their estimates need, `(*lanes, n_sums)`, still on the device."""
+        """The sums of all metrics over the first n examples that their estimates need, `(*points_per_pass, n_sums)`, still on the device."""
         return torch.stack([total for name in self._sums for total in self._totals(name, n)], dim=-1)
 
     def estimates(self, summary: Sequence[float], n: int) -> dict[str, Estimate]:

@@ -155,14 +155,14 @@ class _Trials:
 
     def _agree(self, champion: Objective, challenger: Objective) -> bool:
         """Whether two ways give one loss: at the origin, where it is smallest as a rule and its relative error largest, and apart."""
-        allowed = _LOSSY_AGREEMENT if champion.engine.lossy else _AGREEMENT
+        allowed = _LOSSY_AGREEMENT if champion.engine.reduced_precision else _AGREEMENT
         return all(
             agree(champion.measure_all([place])[0], challenger.measure_all([place])[0], allowed)
             for place in (self._origin, self._apart)
         )
 
     def _once(self, objective: Objective) -> float:
-        n_points = objective.engine.lanes if objective.engine.mode == "batched" else 1
+        n_points = objective.engine.points_per_pass if objective.engine.mode == "batched" else 1
         started = time.perf_counter()
         objective.measure_all([self._apart] * n_points)
         share = sum(sample.size for sample in self._samples) / objective.n_examples

@@ -12,7 +12,7 @@ from torch import Tensor
 from landscape.evaluate.precision import Conversion
 from landscape.problem.data import Batch, Examples, map_tensors
 
-__all__ = ["Form", "Residence", "Resident", "Span", "Streamed", "place"]
+__all__ = ["DataSource", "Form", "OnDevice", "Span", "Streaming", "place"]
 
 Span = tuple[int, int]
 
@@ -42,7 +42,7 @@ class Form:
         return sum(sizes)
 
 
-class Residence(ABC):
+class DataSource(ABC):
     """One split, handed out in batches."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Residence(ABC):
         return False
 
 
-class Resident(Residence):
+class OnDevice(DataSource):
     """A split kept on the device. Batches are views, until a model is seen to overwrite its input: then they are copies.
 
     A model may do so, as one with ReLU(inplace=True) in front does; torch counts the changes of every tensor, so that it is noticed
@@ -68,13 +68,13 @@ class Resident(Residence):
         self._restore()
 
     def batches(self, spans: Sequence[Span]) -> Iterator[Batch]:
-        """See `Residence.batches`."""
+        """See `DataSource.batches`."""
         for start, stop in spans:
             batch = self._held.batch(start, stop)
             yield map_tensors(torch.clone, batch) if self._copies else batch
 
     def overwritten(self) -> bool:
-        """See `Residence.overwritten`; from the first time on, copies are handed out."""
+        """See `DataSource.overwritten`; from the first time on, copies are handed out."""
         if self._versions() == self._seen:
             return False
         self._copies = True
@@ -97,7 +97,7 @@ class Resident(Residence):
         return found
 
 
-class Streamed(Residence):
+class Streaming(DataSource):
     """A split that stays on the host; each batch is a copy, and on a GPU the next one travels while the present one is used."""
 
     def __init__(self, examples: Examples, form: Form) -> None:
@@ -108,7 +108,7 @@ class Streamed(Residence):
         self._side = torch.cuda.Stream(form.device) if self._gpu else None  # type: ignore[no-untyped-call]  # torch has no types here
 
     def batches(self, spans: Sequence[Span]) -> Iterator[Batch]:
-        """See `Residence.batches`."""
+        """See `DataSource.batches`."""
         if self._side is None:
             for start, stop in spans:
                 yield map_tensors(self._form.of, self._held.batch(start, stop))
@@ -132,6 +132,6 @@ class Streamed(Residence):
         return self._form.of(tensor)
 
 
-def place(examples: Examples, form: Form, budget: float) -> Residence:
+def place(examples: Examples, form: Form, budget: float) -> DataSource:
     """A split on the device where it fits the budget in bytes, else streamed from the host; the values are the same."""
-    return Resident(examples, form) if form.n_bytes(examples) <= budget else Streamed(examples, form)
+    return OnDevice(examples, form) if form.n_bytes(examples) <= budget else Streaming(examples, form)

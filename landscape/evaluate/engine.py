@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.evaluate.batch_norm import POLICIES
 
 __all__ = ["MODES", "PRECISIONS", "Engine"]
@@ -28,7 +28,7 @@ class Engine:
         bn: what running statistics do.
         tolerance: 0, or the relative standard error at which a point may stop.
         mode: "eager", operation by operation; "compiled" by torch.compile; "batched", several points at once by torch.func.vmap.
-        lanes: how many points a batched engine computes at once.
+        points_per_pass: how many points a batched engine computes at once.
         channels_last: whether images are laid out with their channels last.
         folded: whether batch norms that stand still are folded into the convolutions before them; the rounding of the products is
             the same for all examples and does not average out, so that it is for where it pays.
@@ -45,7 +45,7 @@ class Engine:
     bn: str = "frozen"
     tolerance: float = 0.0
     mode: str = "eager"
-    lanes: int = 16
+    points_per_pass: int = 16
     channels_last: bool = True
     folded: bool = False
     memory: float = float("inf")
@@ -58,7 +58,7 @@ class Engine:
             ("engine", self.mode, MODES),
         ):
             if value not in known:
-                raise InputError(f'unknown {name} "{value}": {nearest(value, known)}')
+                raise InputError(f'unknown {name} "{value}": {did_you_mean(value, known)}')
         if self.precision == "tf32" and self.device.type != "cuda":
             raise InputError("precision tf32 exists on CUDA devices only; use fp32 here")
         if self.batch_size is not None and self.batch_size < 1:
@@ -78,12 +78,12 @@ class Engine:
         return torch.float64 if self.precision == "fp64" else torch.float32
 
     @property
-    def lossy(self) -> bool:
+    def reduced_precision(self) -> bool:
         """Whether the arithmetic is coarser than the weights."""
         return self.precision in _ROUNDING
 
     @property
-    def exact_within(self) -> float:
+    def fp32_radius(self) -> float:
         """How far from the origin, as a share of the moved weights' norm, points are computed in fp32 all the same.
 
         Four roundings: 2⁻⁶ in bf16, 2⁻⁹ in TF32. Below it a weight's change is of the size of the error made in rounding it.

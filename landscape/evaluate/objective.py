@@ -15,17 +15,17 @@ from landscape.core.weights import dot, norm
 from landscape.errors import InputError
 from landscape.evaluate.batch_norm import Recalibration, calibration_spans
 from landscape.evaluate.batched import Batched
-from landscape.evaluate.data_source import Form, Residence, Resident, place
+from landscape.evaluate.data_source import DataSource, Form, OnDevice, place
 from landscape.evaluate.engine import Engine
 from landscape.evaluate.folding import fold
 from landscape.evaluate.memory import free_bytes, keep_memory
 from landscape.evaluate.model_copy import computing, has_images, install_forward, largest_activation, private_copy
 from landscape.evaluate.precision import Conversion, main_type
 from landscape.evaluate.sample import Sample
-from landscape.evaluate.split_evaluator import Split, collect
+from landscape.evaluate.split_evaluator import SplitEvaluator, collect
 from landscape.evaluate.statistics import FEWEST_EFFECTIVE, SMALLEST_LOOK, Estimate
 from landscape.evaluate.stopwatch import Stopwatch
-from landscape.evaluate.weight_setter import Mover
+from landscape.evaluate.weight_setter import WeightSetter
 from landscape.problem import Examples, Problem
 from landscape.problem.data import Batch, map_tensors
 from landscape.problem.losses import Sums
@@ -70,7 +70,7 @@ class Objective:
         if engine.tolerance > 0:
             _check_tolerance(problem, samples)
         keep_memory(engine.device)
-        self._radius = _Radius(subspace, engine.exact_within)
+        self._radius = _Radius(subspace, engine.fp32_radius)
         conversion = Conversion(main_type(problem.model), engine.dtype)
         loss = problem.loss.to(engine.device, conversion.target, conversion.main)
         self._loss = loss.settled(sample.examples.tensors for sample in samples)
@@ -83,40 +83,42 @@ class Objective:
         if channels_last:
             self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self._form = Form(engine.device, conversion, channels_last)
-        self._move = Mover(self._model, subspace, engine.offload)
+        self._set_weights = WeightSetter(self._model, subspace, engine.offload)
         self.engine = replace(engine, batch_size=engine.batch_size or self._fitting(problem, samples, engine))
         self.stopwatch = Stopwatch(engine.device)
-        self._timed_move = self.stopwatch.watched("moving", self._move)
-        self._timed_several = self.stopwatch.watched("moving", self._move.several)
+        self._timed_move = self.stopwatch.watched("moving", self._set_weights)
+        self._timed_several = self.stopwatch.watched("moving", self._set_weights.several)
         install_forward(self._model, self.engine, self.stopwatch)
         self._memory = engine.memory if math.isfinite(engine.memory) else _SHARE * free_bytes(engine.device)
         self._splits = [self._split(sample, self._placed(sample)) for sample in samples]
         self._batched = Batched(self._model, self._loss) if engine.mode == "batched" else None
-        self._lanes = [self._split(split.sample, split.residence, (engine.lanes,)) for split in self._splits if self._batched]
-        self._calibration: Resident | None = None
+        self._points_per_pass = [
+            self._split(split.sample, split.source, (engine.points_per_pass,)) for split in self._splits if self._batched
+        ]
+        self._calibration: OnDevice | None = None
         if calibration is not None and engine.bn == "recalibrated":
             self._calibration_spans = calibration_spans(calibration.size)
             first = np.arange(self._calibration_spans[-1][1])
-            self._calibration, self._recalibration = Resident(calibration.select(first), self._form), Recalibration(self._model)
+            self._calibration, self._recalibration = OnDevice(calibration.select(first), self._form), Recalibration(self._model)
 
     def __call__(self, coordinates: Sequence[float]) -> Measurement:
         """The metrics at some coordinates, `(n_directions,)`."""
         return self.measure(coordinates, self.engine.tolerance)
 
     def measure_all(self, places: Sequence[Sequence[float]]) -> list[Measurement]:
-        """The metrics at several places, each `(n_directions,)`; a batched engine takes `engine.lanes` of them at once."""
+        """The metrics at several places, each `(n_directions,)`; a batched engine takes `engine.points_per_pass` of them at once."""
         if self._batched is None:
             return [self(place) for place in places]
         found: dict[int, Measurement] = {i: self(place) for i, place in enumerate(places) if self.is_exact(place)}
         rest = [i for i in range(len(places)) if i not in found]
-        for first in range(0, len(rest), self.engine.lanes):
-            block = rest[first : first + self.engine.lanes]
+        for first in range(0, len(rest), self.engine.points_per_pass):
+            block = rest[first : first + self.engine.points_per_pass]
             found |= zip(block, self._measure_block(self._batched, [places[i] for i in block]), strict=True)
         return [found[i] for i in range(len(places))]
 
     def is_exact(self, coordinates: Sequence[float]) -> bool:
-        """Whether a point is computed in fp32 though the engine is lossy: nearer to the origin than `Engine.exact_within`."""
-        return self.engine.lossy and self._radius.holds(coordinates)
+        """Whether a point is computed in fp32 though the engine is lossy: nearer to the origin than `Engine.fp32_radius`."""
+        return self.engine.reduced_precision and self._radius.holds(coordinates)
 
     def measure(
         self,
@@ -147,7 +149,7 @@ class Objective:
 
     def keep(self, split: str, places: np.ndarray) -> None:
         """Have measurements tell the losses of single examples: of one split, those at some places `(m,)` of its sample."""
-        for each in (*self._splits, *self._lanes):
+        for each in (*self._splits, *self._points_per_pass):
             if each.sample.split == split:
                 each.keep(places)
 
@@ -159,16 +161,16 @@ class Objective:
         """
         origin = (0.0,) * self.n_directions
         sizes = [min(self.batch_size, split.sample.size) for split in self._splits]
-        for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.lossy else self.engine.precision]):
+        for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.reduced_precision else self.engine.precision]):
             with computing(self.engine.device, precision):
-                self._move(origin)
+                self._set_weights(origin)
                 for i, (split, size) in enumerate(zip(self._splits, sizes, strict=True)):
-                    (batch,) = split.residence.batches([(0, size)])
+                    (batch,) = split.source.batches([(0, size)])
                     if self._batched is not None:
-                        several = self._batched(self._move.several([origin] * self.engine.lanes), batch, size)
-                        self._lanes[i].ledger.expect(0, size, several)
-                    split.ledger.expect(0, size, self._evaluate(batch, size))
-                    split.residence.overwritten()
+                        several = self._batched(self._set_weights.several([origin] * self.engine.points_per_pass), batch, size)
+                        self._points_per_pass[i].accumulator.expect(0, size, several)
+                    split.accumulator.expect(0, size, self._evaluate(batch, size))
+                    split.source.overwritten()
         return sum(sizes)
 
     @property
@@ -189,7 +191,7 @@ class Objective:
     @property
     def fractions(self) -> frozenset[str]:
         """The `<split>_<metric>` that are fractions by example; known once a batch was computed."""
-        return frozenset(f"{split.sample.split}_{name}" for split in self._splits for name in split.ledger.fractions)
+        return frozenset(f"{split.sample.split}_{name}" for split in self._splits for name in split.accumulator.fractions)
 
     def begin_looking_at(self, first_looks: Mapping[str, int]) -> None:
         """With a tolerance let no point stop before it has seen so many examples of each split."""
@@ -200,20 +202,20 @@ class Objective:
         return self._loss(self._model, batch, size)
 
     def _measure_block(self, batched: Batched, places: Sequence[Sequence[float]]) -> list[Measurement]:
-        """Up to `lanes` points at once; fewer are filled up, so that no value depends on how many there are."""
-        started, n_lanes = time.perf_counter(), self.engine.lanes
-        padded = [*places, *[places[-1]] * (n_lanes - len(places))]
+        """Up to `points_per_pass` points at once; fewer are filled up, so that no value depends on how many there are."""
+        started, n_points_per_pass = time.perf_counter(), self.engine.points_per_pass
+        padded = [*places, *[places[-1]] * (n_points_per_pass - len(places))]
         with computing(self.engine.device, self.engine.precision):
             weights = self._timed_several(padded)
-            used = [split.run(lambda batch, size: batched(weights, batch, size)) for split in self._lanes]
-            estimates = collect(self._lanes, used, n_lanes)
-            losses = self._losses(self._lanes, used, estimates)
+            used = [split.run(lambda batch, size: batched(weights, batch, size)) for split in self._points_per_pass]
+            estimates = collect(self._points_per_pass, used, n_points_per_pass)
+            losses = self._losses(self._points_per_pass, used, estimates)
         self.stopwatch.settle()
         seconds = (time.perf_counter() - started) / len(places)
         return [Measurement(found, seconds, own) for found, own in zip(estimates, losses[: len(places)], strict=False)]
 
     def _losses(
-        self, splits: Sequence[Split], used: Sequence[int], estimates: Sequence[Mapping[str, Estimate]]
+        self, splits: Sequence[SplitEvaluator], used: Sequence[int], estimates: Sequence[Mapping[str, Estimate]]
     ) -> list[np.ndarray | None]:
         """The losses to keep of each point; none of a point whose pass ended at a NaN."""
         for split, n in zip(splits, used, strict=True):
@@ -225,21 +227,21 @@ class Objective:
                 ]
         return [None] * len(estimates)
 
-    def _recalibrate(self, examples: Resident) -> None:
+    def _recalibrate(self, examples: OnDevice) -> None:
         sizes = (stop - start for start, stop in self._calibration_spans)
         sized = zip(examples.batches(self._calibration_spans), sizes, strict=True)
         self._recalibration(sized, self._loss)
         if examples.overwritten():
             self._recalibrate(examples)
 
-    def _placed(self, sample: Sample) -> Residence:
+    def _placed(self, sample: Sample) -> DataSource:
         """A split on the device while there is room."""
-        residence = place(sample.examples, self._form, self._memory)
-        self._memory -= self._form.n_bytes(sample.examples) if isinstance(residence, Resident) else 0
-        return residence
+        source = place(sample.examples, self._form, self._memory)
+        self._memory -= self._form.n_bytes(sample.examples) if isinstance(source, OnDevice) else 0
+        return source
 
-    def _split(self, sample: Sample, residence: Residence, lanes: tuple[int, ...] = ()) -> Split:
-        return Split(sample, residence, self.batch_size, self.engine, self._loss.unit, lanes)
+    def _split(self, sample: Sample, source: DataSource, points_per_pass: tuple[int, ...] = ()) -> SplitEvaluator:
+        return SplitEvaluator(sample, source, self.batch_size, self.engine, self._loss.unit, points_per_pass)
 
     def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:
         """A power of two at which the largest activation of a batch has a size the device works well at."""

@@ -45,7 +45,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["FEWEST_EFFECTIVE", "N_MOMENTS", "SMALLEST_LOOK", "Estimate", "estimate", "looks", "moments", "stopped", "wilson"]
+__all__ = [
+    "FEWEST_EFFECTIVE",
+    "N_MOMENTS",
+    "SMALLEST_LOOK",
+    "Estimate",
+    "estimate",
+    "interim_sizes",
+    "moments",
+    "tolerance_met",
+    "wilson",
+]
 
 FEWEST_EFFECTIVE = 64  # effective examples below which a standard error is no basis for stopping, and is flagged: see above
 SMALLEST_LOOK = 256
@@ -179,7 +189,7 @@ def estimate(sums: Tensor, weights: Tensor | None, population: int) -> Estimate:
     return Estimate.of(moments(sums, weights, n).tolist(), n, population, torch.finfo(sums.dtype).eps)
 
 
-def looks(size: int, first: int = SMALLEST_LOOK) -> list[int]:
+def interim_sizes(size: int, first: int = SMALLEST_LOOK) -> list[int]:
     """After how many examples a point may stop: 256, or another first look, twice as many each time, and all.
 
     >>> looks(1000), looks(100), looks(3000, 1024)
@@ -193,7 +203,7 @@ def looks(size: int, first: int = SMALLEST_LOOK) -> list[int]:
     return [*counts, size]
 
 
-def stopped(now: Estimate, tolerance: float) -> bool:
+def tolerance_met(now: Estimate, tolerance: float) -> bool:
     """Whether a point needs no further examples: its value is exact or not finite, or its error is known and within the tolerance."""
     if not math.isfinite(now.value) or now.stderr == 0:  # which it is where all examples were used, and nowhere else
         return True

@@ -11,7 +11,7 @@ from landscape.core.subspace import Subspace
 from landscape.core.weights import to_double
 from landscape.evaluate.running_variances import Variances
 
-__all__ = ["Mover"]
+__all__ = ["WeightSetter"]
 
 _LARGE = 64 * 2**20  # bytes of weights from which on the CPU handles single tensors as fast as one flat buffer
 _COARSE = (torch.float16, torch.bfloat16, torch.complex32)
@@ -19,7 +19,7 @@ _COARSE = (torch.float16, torch.bfloat16, torch.complex32)
 Parts = Mapping[str, Tensor]
 
 
-class Mover:
+class WeightSetter:
     """Sets a private model to θ* + Σ c_k δ_k, on its device and in its types and memory layout.
 
     The parameters that move become views into flat buffers, one for each type. Origin and directions are flat too, so that a point is

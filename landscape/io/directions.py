@@ -11,7 +11,7 @@ import numpy as np
 
 from landscape.errors import InputError
 from landscape.io.reading import read_header
-from landscape.io.safe_hdf5 import MAX_WEIGHTS, clean, find, find_group, find_numbers, opened
+from landscape.io.safe_hdf5 import MAX_WEIGHTS, find, find_group, find_numbers, open_checked, sanitize
 
 __all__ = ["read_directions"]
 
@@ -25,7 +25,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, dict[str, np.ndar
         InputError: when the file cannot be read.
     """
     path = Path(path)
-    with opened(path) as file:
+    with open_checked(path) as file:
         read_header(file, path)
         groups = {axis: find_group(file, f"direction_{axis}", path) for axis in ("x", "y")}
         found = {axis: dict(_weights(group, path)) for axis, group in groups.items() if group is not None}
@@ -42,7 +42,7 @@ def _weights(direction: h5py.Group, path: Path) -> Iterator[tuple[str, h5py.Data
         place, group = left.pop()
         n_groups += 1
         if n_groups > _MAX_GROUPS:  # or one that holds itself
-            raise InputError(f'{path}: "{clean(str(direction.name))}" holds more than {_MAX_GROUPS} groups, which are not read')
+            raise InputError(f'{path}: "{sanitize(str(direction.name))}" holds more than {_MAX_GROUPS} groups, which are not read')
         for name in group:
             if isinstance(find(group, name, path), h5py.Group):
                 left.append((f"{place}{name}/", find_group(group, name, path)))

@@ -19,10 +19,10 @@ import numpy as np
 from landscape.core.surface import Surface
 from landscape.errors import InputError, RunError
 from landscape.io.lock import let_go, shared
-from landscape.io.safe_hdf5 import clean
+from landscape.io.safe_hdf5 import sanitize
 from landscape.io.writing import Arrays, write
 
-__all__ = ["DisplacedError", "Recorder"]
+__all__ = ["DisplacedError", "FileWriter"]
 
 _FLUSH_SECONDS = 1.0  # at most so long apart, and as often as costs a fiftieth of the time
 _FLUSH_SHARE = 50
@@ -35,7 +35,7 @@ class DisplacedError(RunError):
     """A file can no longer be recorded into: it is gone, another is in its place, or the disk takes nothing more."""
 
 
-class Recorder:
+class FileWriter:
     """A surface file that one sweep records into; only datasets that exist already are written, so a kill costs seconds at most.
 
     Values reach the disk before their done marks do: a point marked done was measured.
@@ -53,7 +53,7 @@ class Recorder:
             self._file.flush()
             self._seen = os.stat(self._place)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({clean(str(error))[:160]})") from error
+            raise InputError(f"{self.path}: cannot be written ({sanitize(str(error))[:160]})") from error
         self._values: Pending = []
         self._marks: Pending = []
         self._flushed = time.monotonic()
@@ -145,7 +145,7 @@ class Recorder:
                     return False
         return True
 
-    def moved(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> Recorder:
+    def moved(self, surface: Surface, directions: Mapping[str, Arrays] | None) -> FileWriter:
         """A recorder into a new file with all that was measured, beside the one that is lost to us.
 
         Raises:
@@ -157,7 +157,7 @@ class Recorder:
             try:
                 place = _new_file(folder, self._place, stat.S_IMODE(self._seen.st_mode))
                 try:
-                    return Recorder(write(surface, place, directions))
+                    return FileWriter(write(surface, place, directions))
                 except BaseException:
                     place.unlink()
                     raise
@@ -196,4 +196,4 @@ def _new_file(folder: Path, like: Path, mode: int) -> Path:
 def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         return "the disk is full"
-    return clean(error.strerror or str(error))[:160]
+    return sanitize(error.strerror or str(error))[:160]

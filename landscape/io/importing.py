@@ -12,10 +12,10 @@ from landscape.core.surface import Number, Surface
 from landscape.io import tomgoldstein
 from landscape.io.directions import read_directions
 from landscape.io.lock import writing
-from landscape.io.safe_hdf5 import opened
+from landscape.io.safe_hdf5 import open_checked
 from landscape.io.writing import write
 
-__all__ = ["adopt", "any_directions"]
+__all__ = ["any_directions", "import_surface"]
 
 
 def any_directions(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def any_directions(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: when the file is neither.
     """
     path = Path(path)
-    with opened(path) as file:
+    with open_checked(path) as file:
         ours = "format" in file.attrs
     if ours:
         return dict(read_directions(path))
@@ -33,7 +33,7 @@ def any_directions(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {"x": found.x} if found.y is None else {"x": found.x, "y": found.y}
 
 
-def adopt(
+def import_surface(
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
     directions: str | os.PathLike[str] | None,

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from landscape.errors import InputError
-from landscape.io.safe_hdf5 import clean
+from landscape.io.safe_hdf5 import sanitize
 
 try:
     import fcntl
@@ -182,7 +182,7 @@ def _opened(path: str | os.PathLike[str], lock: Path) -> int:
 def _holder(descriptor: int) -> str:
     """Who holds a lock, by what he wrote into it."""
     try:
-        found = _HOLDER.match(clean(os.pread(descriptor, 400, 0).decode("utf-8", errors="replace").strip()))
+        found = _HOLDER.match(sanitize(os.pread(descriptor, 400, 0).decode("utf-8", errors="replace").strip()))
     except OSError:
         found = None
     if found is None:

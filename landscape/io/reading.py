@@ -19,13 +19,13 @@ from landscape.io.safe_hdf5 import (
     MAX_POINTS,
     MAX_TEXT,
     check_within,
-    clean,
     find,
     find_group,
     find_numbers,
     has,
-    opened,
+    open_checked,
     read_attributes,
+    sanitize,
     shortened,
 )
 from landscape.io.writing import ERRORS, FORMAT, FORMAT_VERSION
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> Surface:
         InputError: when it is missing, damaged, of another kind, or of a newer format.
     """
     path = Path(path)
-    with opened(path) as file:
+    with open_checked(path) as file:
         attributes = read_header(file, path)
         if attributes.get("bn") == "moved":  # the word of version 0.1.0
             attributes["bn"] = "interpolated"
@@ -153,7 +153,7 @@ def _read_array(group: h5py.Group, name: str, shape: tuple[int, ...], path: Path
     dataset = find_numbers(group, name, path, MAX_POINTS)
     if dataset.shape != shape:
         place = f"{group.name}/{name}".strip("/")
-        raise InputError(f'{path}: "{clean(place)}" has shape {dataset.shape}, the axes make {shape}')
+        raise InputError(f'{path}: "{sanitize(place)}" has shape {dataset.shape}, the axes make {shape}')
     return np.asarray(dataset.astype(np.float64)[()])
 
 
@@ -165,7 +165,7 @@ def _read_counts(group: h5py.Group, name: str, shape: tuple[int, ...], path: Pat
         whole = counts.astype(np.int64)
     if not (np.array_equal(whole, counts) and (whole >= 0).all()):
         place = f"{group.name}/{name}".strip("/")
-        raise InputError(f'{path}: "{clean(place)}" does not hold numbers of examples')
+        raise InputError(f'{path}: "{sanitize(place)}" does not hold numbers of examples')
     return whole
 
 
@@ -173,7 +173,7 @@ def _read_data(group: h5py.Group, name: str, path: Path) -> dict[str, Any]:
     attributes = read_attributes(find(group, name, path), path, _COUNTS.__contains__)
     odd = next((count for count in _COUNTS if not 0 <= attributes.get(count, 0) < math.inf), None)
     if odd is not None:
-        raise InputError(f'{path}: the attribute "{odd}" of "data/{clean(name)}" is {attributes[odd]}, no number of examples')
+        raise InputError(f'{path}: the attribute "{odd}" of "data/{sanitize(name)}" is {attributes[odd]}, no number of examples')
     return attributes
 
 
@@ -252,7 +252,7 @@ def _read_texts(dataset: h5py.Dataset | h5py.Group, place: str, path: Path, limi
     check_within(dataset, place, path)
     if dataset.size > limit or dataset.dtype.itemsize > MAX_TEXT or math.prod(dataset.chunks or ()) > MAX_POINTS:
         raise InputError(f'{path}: "{place}" has {dataset.size} names of {dataset.dtype.itemsize} bytes, more than are read')
-    return [clean(bytes(name).decode("utf-8", errors="replace")) for name in dataset[()]]
+    return [sanitize(bytes(name).decode("utf-8", errors="replace")) for name in dataset[()]]
 
 
 def _read_group(file: h5py.File, name: str, path: Path, numbers: Callable[[str], bool]) -> dict[str, Any]:

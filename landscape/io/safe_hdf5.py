@@ -22,13 +22,13 @@ __all__ = [
     "MAX_TEXT",
     "MAX_WEIGHTS",
     "check_within",
-    "clean",
     "find",
     "find_group",
     "find_numbers",
     "has",
-    "opened",
+    "open_checked",
     "read_attributes",
+    "sanitize",
     "shortened",
 ]
 
@@ -52,7 +52,7 @@ def _none(name: str) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def open_checked(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file open for reading; whatever HDF5 stumbles over in it becomes one line.
 
     Raises:
@@ -83,7 +83,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EACCES:
             raise InputError(f"{name}: no permission to read it") from None
-        raise InputError(f"{name}: not HDF5, truncated or damaged ({clean(str(error))[:160]})") from None
+        raise InputError(f"{name}: not HDF5, truncated or damaged ({sanitize(str(error))[:160]})") from None
 
 
 def shortened(name: Path | str) -> str:
@@ -92,7 +92,7 @@ def shortened(name: Path | str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[:100]}…{text[-50:]}"
 
 
-def clean(text: str) -> str:
+def sanitize(text: str) -> str:
     """Text of unknown origin as one printable line."""
     return "".join(character if character.isprintable() else "?" for character in text[:MAX_TEXT])
 
@@ -131,7 +131,7 @@ def find_group(group: h5py.Group, name: str, path: Path) -> h5py.Group | None:
         raise InputError(f'{path}: "{place}" has {len(found)} entries, more than the {MAX_ENTRIES} that are read')
     odd = next((entry for entry in found if not entry.isprintable()), None)
     if odd is not None:
-        raise InputError(f'{path}: "{place}" has an entry with control characters in its name, {clean(odd)!r}')
+        raise InputError(f'{path}: "{place}" has an entry with control characters in its name, {sanitize(odd)!r}')
     return found
 
 
@@ -156,7 +156,7 @@ def find_numbers(group: h5py.Group, name: str, path: Path, limit: int, kinds: st
         or dataset.dtype.itemsize > (16 if dataset.dtype.kind == "c" else 8)
         or dataset.shape is None
     ):
-        raise InputError(f'{path}: "{place}" does not hold plain numbers but {clean(str(dataset.dtype))}')
+        raise InputError(f'{path}: "{place}" does not hold plain numbers but {sanitize(str(dataset.dtype))}')
     check_within(dataset, place, path)
     if dataset.size > limit:
         raise InputError(f'{path}: "{place}" has {dataset.size} numbers, more than the {limit} that are read')
@@ -188,7 +188,7 @@ def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callab
     """
     result: dict[str, Any] = {}
     for raw in item.attrs:
-        kind, name = item.attrs.get_id(raw), clean(raw)
+        kind, name = item.attrs.get_id(raw), sanitize(raw)
         n_entries = int(np.prod(kind.shape)) if kind.shape else 1
         if n_entries > 1000 or name in ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST"):
             continue
@@ -196,16 +196,16 @@ def read_attributes(item: h5py.Group | h5py.Dataset, path: Path, numbers: Callab
         if isinstance(value, bytes):
             value = value.decode("utf-8", errors="replace")
         if isinstance(value, str):
-            result[name] = clean(value)
+            result[name] = sanitize(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "fiub":
             result[name] = _plain(value).item()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":
             result[name] = _plain(value).tolist()
         elif isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "O":
-            result[name] = [clean(str(text)) for text in value]
+            result[name] = [sanitize(str(text)) for text in value]
         if name in result and numbers(name) and not isinstance(result[name], int | float):
             place = f' of "{(item.name or "").strip("/")}"' if item.name != "/" else ""
-            raise InputError(f'{path}: the attribute "{name}"{clean(place)} is not a number')
+            raise InputError(f'{path}: the attribute "{name}"{sanitize(place)} is not a number')
     return result
 
 
@@ -215,4 +215,4 @@ def _plain(value: Any) -> Any:
 
 
 def _place(group: h5py.Group, name: str) -> str:
-    return clean(f"{(group.name or '').strip('/')}/{name}".lstrip("/"))
+    return sanitize(f"{(group.name or '').strip('/')}/{name}".lstrip("/"))

@@ -19,7 +19,7 @@ import numpy as np
 from landscape.core.grid import axis_values
 from landscape.core.surface import Axis, Metric, Surface
 from landscape.errors import InputError
-from landscape.io.safe_hdf5 import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, clean, find, find_numbers, has, opened
+from landscape.io.safe_hdf5 import MAX_ENTRIES, MAX_POINTS, MAX_WEIGHTS, find, find_numbers, has, open_checked, sanitize
 
 __all__ = ["Directions", "read_directions", "read_surface"]
 
@@ -54,7 +54,7 @@ def read_surface(path: str | os.PathLike[str], directions: str | os.PathLike[str
             those, because it allocates `(nx, ny)` and fills it in the order of an `(ny, nx)` mesh.
     """
     path = Path(path)
-    with opened(path) as file:
+    with open_checked(path) as file:
         if not has(file, "xcoordinates"):
             raise InputError(f'{path}: no dataset "xcoordinates"; {_hint(file)}')
         names = ["xcoordinates"] + (["ycoordinates"] if has(file, "ycoordinates") else [])
@@ -74,7 +74,7 @@ def read_directions(path: str | os.PathLike[str]) -> Directions:
         InputError: when the file cannot be read, lacks `xdirection`, skips a number, or holds values that are not finite.
     """
     path = Path(path)
-    with opened(path) as file:
+    with open_checked(path) as file:
         if not has(file, "xdirection"):
             raise InputError(f'{path}: no group "xdirection"; is it a direction file of tomgoldstein/loss-landscape?')
         found = [_list_datasets(file, name, path) for name in ("xdirection", "ydirection") if has(file, name)]
@@ -126,7 +126,7 @@ def _read_values(file: h5py.File, axes: tuple[Axis, ...], path: Path) -> Surface
             continue
         metric = _name_metric(name) if len(metrics) < _MAX_METRICS else None
         if metric is None or metric.key in metrics or (name not in _PREFERRED and not _fits(file, name, shape, path)):
-            left_out.append(clean(name))
+            left_out.append(sanitize(name))
             continue
         raw = find_numbers(file, name, path, MAX_POINTS)
         if raw.shape != shape:
@@ -172,7 +172,7 @@ def _read_text(file: h5py.File, name: str, path: Path) -> str:
     if dataset.is_virtual or dataset.external or dataset.dtype.itemsize > _MAX_TEXT:
         return ""
     content = dataset[()]
-    return clean(bytes(content)[:_MAX_TEXT].decode("utf-8", errors="replace"))
+    return sanitize(bytes(content)[:_MAX_TEXT].decode("utf-8", errors="replace"))
 
 
 def _list_datasets(file: h5py.File, name: str, path: Path) -> list[h5py.Dataset]:
@@ -187,7 +187,7 @@ def _list_datasets(file: h5py.File, name: str, path: Path) -> list[h5py.Dataset]
 def _read_direction(dataset: h5py.Dataset, path: Path) -> np.ndarray:
     array = np.asarray(dataset[()])
     if not np.isfinite(array).all():
-        raise InputError(f'{path}: "{clean(dataset.name.strip("/"))}" holds nan or inf; a direction needs finite numbers')
+        raise InputError(f'{path}: "{sanitize(dataset.name.strip("/"))}" holds nan or inf; a direction needs finite numbers')
     return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch takes native byte order only
 
 

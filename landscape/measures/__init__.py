@@ -1,7 +1,7 @@
 """Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula."""
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
-from landscape.measures.curvature import convexity, least_curvature, least_second_difference
+from landscape.measures.curvature import convexity, least_second_difference, min_curvature
 from landscape.measures.exactness import Exactness, describe_audit, describe_errors, exactness
 from landscape.measures.extrema import minima, minimum
 from landscape.measures.interpolation import alpha_half, barrier, bump, climb
@@ -28,9 +28,9 @@ __all__ = [
     "describe_errors",
     "draws",
     "exactness",
-    "least_curvature",
     "least_second_difference",
     "measure",
+    "min_curvature",
     "minima",
     "minimum",
     "noise_without_losses",

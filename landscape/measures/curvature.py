@@ -11,7 +11,7 @@ from landscape.core.surface import Number, Surface
 from landscape.measures.noise import SIGNIFICANT, Noise, noise_without_losses
 from landscape.measures.values import measured
 
-__all__ = ["convexity", "least_curvature", "least_second_difference", "second_difference", "smaller_eigenvalue"]
+__all__ = ["convexity", "least_second_difference", "min_curvature", "second_difference", "smaller_eigenvalue"]
 
 
 def convexity(surface: Surface, key: str | None = None, noise: Noise | None = None) -> Number | None:
@@ -43,7 +43,7 @@ def convexity(surface: Surface, key: str | None = None, noise: Noise | None = No
     return Number(float(np.mean(curvature[counted] > SIGNIFICANT * own)), unit)
 
 
-def least_curvature(surface: Surface, key: str | None = None) -> Number | None:
+def min_curvature(surface: Surface, key: str | None = None) -> Number | None:
     """The smallest second derivative in any direction of the line or plane, over its interior points.
 
     Of a plane the smaller eigenvalue of the difference Hessian, of a line the second difference; a function that is convex and smooth

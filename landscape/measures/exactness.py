@@ -70,9 +70,9 @@ def describe_errors(surface: Surface, key: str, shown: np.ndarray | None = None)
     found, split = exactness(surface, key, shown), surface.metrics[key].split
     first = _first(surface, split)
     if found.exact:
-        lossy = surface.attributes.get("precision") in ("tf32", "bf16")
+        reduced_precision = surface.attributes.get("precision") in ("tf32", "bf16")
         where = f"the first {first:,} examples" if first else "this split"
-        return f"all examples of {where} used" if lossy else f"exact on {where}"
+        return f"all examples of {where} used" if reduced_precision else f"exact on {where}"
     if first and not _reach(surface, split):
         return f"no standard error, as the first {first:,} are no random sample" if found.n_points else ""
     parts = []

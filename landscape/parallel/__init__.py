@@ -12,21 +12,21 @@ thread is also what writes the file and watches over the ranks, which has to go 
 the three costs is measured by scripts/scaling, and its results tell.
 """
 
-from landscape.parallel.executor import Executor, Serial, Share, Task, usable_cores
-from landscape.parallel.launch import launched, launched_rank
-from landscape.parallel.mpi import Ranks
-from landscape.parallel.remote_errors import without_traces
+from landscape.parallel.executor import Executor, SerialExecutor, Share, Task, usable_cores
+from landscape.parallel.launch import detect_executor, detect_rank
+from landscape.parallel.mpi import MPIExecutor
+from landscape.parallel.remote_errors import without_tracebacks
 from landscape.parallel.schedule import Schedule
 
 __all__ = [
     "Executor",
-    "Ranks",
+    "MPIExecutor",
     "Schedule",
-    "Serial",
+    "SerialExecutor",
     "Share",
     "Task",
-    "launched",
-    "launched_rank",
+    "detect_executor",
+    "detect_rank",
     "usable_cores",
-    "without_traces",
+    "without_tracebacks",
 ]

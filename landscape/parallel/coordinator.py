@@ -14,7 +14,7 @@ from landscape.errors import RankError, RunError
 from landscape.parallel.executor import Task
 from landscape.parallel.schedule import Schedule
 
-__all__ = ["Desk", "Report"]
+__all__ = ["Coordinator", "WorkerMessage"]
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.004  # seconds between looks at the messages; they cost rank 0's computing about 1 %
 _TENDING = 1.0  # seconds
@@ -26,7 +26,7 @@ Message = tuple[Any, Any, Any]  # a request, whose it is, and what to do with it
 
 
 @dataclass
-class Report:
+class WorkerMessage:
     """What a rank sends rank 0: the results of its oldest hand-out; or why there will be no more, and what it has by number."""
 
     results: list[Any] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Report:
     rest: dict[int, Any] = field(default_factory=dict)
 
 
-class Desk:
+class Coordinator:
     """Serves a task to all ranks of a communicator. Between `open` and `close` nothing else may use that communicator.
 
     Args:
@@ -47,8 +47,8 @@ class Desk:
         leave: ends the job.
     """
 
-    def __init__(self, comm: Any, task: Task[Any, Any], names: list[str], leave: Callable[[BaseException], None]) -> None:
-        self._comm, self._task, self._names, self._leave = comm, task, names, leave
+    def __init__(self, comm: Any, task: Task[Any, Any], names: list[str], abort: Callable[[BaseException], None]) -> None:
+        self._comm, self._task, self._names, self._leave = comm, task, names, abort
         self._schedule = Schedule(len(task.items), len(names), task.seconds)
         self._lock = threading.Lock()  # of the schedule
         self._own: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
@@ -122,7 +122,7 @@ class Desk:
     def _rescued(self, error: BaseException) -> BaseException:
         try:
             self._take_own()
-            return self._task.rescue(error)
+            return self._task.on_abort(error)
         except BaseException as worse:  # nothing more can be saved, and the job has to end all the same
             return worse
 
@@ -139,7 +139,7 @@ class Desk:
             now = time.monotonic()
             if now - tended > _TENDING:
                 tended = now
-                self._task.tend()
+                self._task.heartbeat()
                 self._watch(now, looked)
             looked = now
             pause = _SHORTEST_PAUSE if busy else min(2 * pause, _LONGEST_PAUSE)
@@ -173,7 +173,7 @@ class Desk:
         self._sending = [request for request in self._sending if not request.test()[0]]
         return n
 
-    def _answer(self, rank: int, report: Report) -> None:
+    def _answer(self, rank: int, report: WorkerMessage) -> None:
         if report.error is not None:
             for number, result in report.rest.items():
                 self._take(number, result)
@@ -203,7 +203,7 @@ class Desk:
             self._sending.append(self._comm.isend([(number, self._task.items[number]) for number in numbers], dest=rank))
 
     def _take(self, number: int, result: Any) -> None:
-        self._task.take(self._task.items[number], result)
+        self._task.on_result(self._task.items[number], result)
 
     def _watch(self, now: float, looked: float) -> None:
         """Give up a rank that holds items and has not been heard of for too long.
@@ -232,7 +232,7 @@ class Desk:
             time.sleep(_SHORTEST_PAUSE)
 
 
-def _told(report: Report, name: str) -> BaseException:
+def _told(report: WorkerMessage, name: str) -> BaseException:
     """The error a rank reported, as rank 0 raises it."""
     if isinstance(report.error, KeyboardInterrupt):
         return report.error

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from landscape.errors import in_a_line
 from landscape.output import complain
 
-__all__ = ["Executor", "Serial", "Share", "Task", "usable_cores"]
+__all__ = ["Executor", "SerialExecutor", "Share", "Task", "usable_cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,20 +25,20 @@ class Task(Generic[Item, Result]):
     Attributes:
         items: all of them, on the root; what other ranks hold here is not looked at.
         compute: makes an item's result, on any rank.
-        take: is given each item with its result, on the root, one call at a time, though not always on the main thread.
-        late: whether a rank should begin no further item, as its time is over.
-        tend: called on the root about every second while ranks compute.
-        rescue: called on the root when the job has to end while its main thread is inside an item; saves what there is, and
+        on_result: is given each item with its result, on the root, one call at a time, though not always on the main thread.
+        out_of_time: whether a rank should begin no further item, as its time is over.
+        heartbeat: called on the root about every second while ranks compute.
+        on_abort: called on the root when the job has to end while its main thread is inside an item; saves what there is, and
             returns the error with a word about that.
         seconds: about what an item takes, as far as one knows before the first.
     """
 
     items: Sequence[Item]
     compute: Callable[[Item], Result]
-    take: Callable[[Item, Result], None]
-    late: Callable[[], bool] = lambda: False
-    tend: Callable[[], None] = lambda: None
-    rescue: Callable[[BaseException], BaseException] = lambda error: error
+    on_result: Callable[[Item, Result], None]
+    out_of_time: Callable[[], bool] = lambda: False
+    heartbeat: Callable[[], None] = lambda: None
+    on_abort: Callable[[BaseException], BaseException] = lambda error: error
     seconds: float = 0.0
 
 
@@ -73,7 +73,7 @@ class Executor(ABC):
         return self.rank == 0
 
     @abstractmethod
-    def share_out(self, task: Task[Any, Any]) -> Share:
+    def run_task(self, task: Task[Any, Any]) -> Share:
         """Compute the items of a task, every rank its share; over when all are done, or no rank has time for another.
 
         Raises:
@@ -82,15 +82,15 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    def together(self, function: Callable[[], Result]) -> Result:
+    def on_all_ranks(self, function: Callable[[], Result]) -> Result:
         """Call a function on every rank; when it raises on one, every rank raises that error."""
 
     @abstractmethod
-    def made(self, function: Callable[[], Result]) -> Result:
-        """As `together`, but a rank that lacks a file which the root can read is sent what the root made."""
+    def load_or_receive(self, function: Callable[[], Result]) -> Result:
+        """As `on_all_ranks`, but a rank that lacks a file which the root can read is sent what the root made."""
 
     @abstractmethod
-    def at_root(self, function: Callable[[], Result]) -> Result:
+    def on_root(self, function: Callable[[], Result]) -> Result:
         """Call a function on the root; every rank gets its result, or raises its error."""
 
     @abstractmethod
@@ -102,15 +102,15 @@ class Executor(ABC):
         """This process's share of the cores it may use: those of its host, shared out among the ranks that may use them too."""
 
     @abstractmethod
-    def abandon(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Say that this rank cannot go on, so that no other waits for it; one process just goes on raising."""
 
     @abstractmethod
-    def leave(self, error: BaseException) -> None:
+    def abort(self, error: BaseException) -> None:
         """Say what happened, and end the job at once: every rank, whatever it is doing."""
 
 
-class Serial(Executor):
+class SerialExecutor(Executor):
     """One process does it all."""
 
     rank = 0
@@ -118,29 +118,29 @@ class Serial(Executor):
     local_rank = 0
     n_local_ranks = 1
 
-    def share_out(self, task: Task[Any, Any]) -> Share:
-        """See `Executor.share_out`."""
+    def run_task(self, task: Task[Any, Any]) -> Share:
+        """See `Executor.run_task`."""
         share = Share()
         for item in task.items:
-            if task.late():
+            if task.out_of_time():
                 break
             began = time.perf_counter()
             result = task.compute(item)
             share.busy += time.perf_counter() - began
             share.n_items += 1
-            task.take(item, result)
+            task.on_result(item, result)
         return share
 
-    def together(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.together`."""
+    def on_all_ranks(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.on_all_ranks`."""
         return function()
 
-    def made(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.made`."""
+    def load_or_receive(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.load_or_receive`."""
         return function()
 
-    def at_root(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.at_root`."""
+    def on_root(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.on_root`."""
         return function()
 
     def gather(self, value: Result) -> list[Result]:
@@ -151,11 +151,11 @@ class Serial(Executor):
         """See `Executor.cores`."""
         return float(len(usable_cores()))
 
-    def abandon(self, error: BaseException) -> None:
-        """See `Executor.abandon`."""
+    def fail(self, error: BaseException) -> None:
+        """See `Executor.fail`."""
 
-    def leave(self, error: BaseException) -> None:
-        """See `Executor.leave`."""
+    def abort(self, error: BaseException) -> None:
+        """See `Executor.abort`."""
         try:
             complain(in_a_line(error))
         finally:

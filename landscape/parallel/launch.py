@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Mapping
 
 from landscape.errors import InputError
-from landscape.parallel.executor import Executor, Serial
-from landscape.parallel.mpi import Ranks
+from landscape.parallel.executor import Executor, SerialExecutor
+from landscape.parallel.mpi import MPIExecutor
 
-__all__ = ["launched", "launched_rank"]
+__all__ = ["detect_executor", "detect_rank"]
 
 # What a launcher tells its processes: the variable that holds the number of ranks, and the launcher's name.
 _LAUNCHERS = {
@@ -23,8 +23,8 @@ _LAUNCHERS = {
 _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
-def launched(environment: Mapping[str, str] | None = None) -> Executor:
-    """The executor for how this process was started: `Ranks` under mpirun or srun with several ranks, else `Serial`.
+def detect_executor(environment: Mapping[str, str] | None = None) -> Executor:
+    """The executor for how this process was started: `MPIExecutor` under mpirun or srun with several ranks, else `SerialExecutor`.
 
     Outside a launcher MPI is never imported.
 
@@ -34,7 +34,7 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
     environment = os.environ if environment is None else environment
     variable = next((name for name in _LAUNCHERS if _number(environment, name) > 1), None)
     if variable is None:
-        return Serial()
+        return SerialExecutor()
     launcher, n_ranks = _LAUNCHERS[variable], _number(environment, variable)
     try:
         with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def launched(environment: Mapping[str, str] | None = None) -> Executor:
     return _world()
 
 
-def launched_rank(environment: Mapping[str, str] | None = None) -> int | None:
+def detect_rank(environment: Mapping[str, str] | None = None) -> int | None:
     """The rank a launcher gave this process, before or without MPI; None outside a launcher."""
     environment = os.environ if environment is None else environment
     return next((number for name in _RANKS if (number := _number(environment, name)) >= 0), None)
@@ -71,7 +71,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 @functools.cache
-def _world() -> Ranks:
+def _world() -> MPIExecutor:
     from mpi4py import MPI
 
-    return Ranks(MPI.COMM_WORLD)
+    return MPIExecutor(MPI.COMM_WORLD)

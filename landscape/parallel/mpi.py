@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from landscape.errors import InputError, RunError, in_a_line
 from landscape.output import complain
-from landscape.parallel.coordinator import Desk, Report
+from landscape.parallel.coordinator import Coordinator, WorkerMessage
 from landscape.parallel.executor import Executor, Share, Task, usable_cores
-from landscape.parallel.remote_errors import Trouble, attempt, packed, trace_for_people, trace_of
+from landscape.parallel.remote_errors import RemoteError, capture, packed, readable_traceback, trace_of
 
-__all__ = ["Ranks"]
+__all__ = ["MPIExecutor"]
 
 Result = TypeVar("Result")
 
@@ -28,11 +28,11 @@ _DYING = 5.0  # seconds that a launcher may take to end a process after its word
 _HEARING = 8.0  # seconds that rank 0 has to end the job after a rank told it of an error
 
 
-class Ranks(Executor):
+class MPIExecutor(Executor):
     """The ranks of an MPI job: rank 0 hands out items, and computes as the others do.
 
     Args:
-        comm: of mpi4py; every rank of it makes its `Ranks` at the same time.
+        comm: of mpi4py; every rank of it makes its `MPIExecutor` at the same time.
 
     Raises:
         InputError: when this MPI may not be called from a thread.
@@ -47,7 +47,7 @@ class Ranks(Executor):
                 "leave mpi4py.rc.thread_level as it is, or use an MPI built with threads"
             )
         self._comm = comm
-        self._desk_comm = comm.Dup()
+        self._coordinator_comm = comm.Dup()
         self.rank: int = comm.Get_rank()
         self.n_ranks: int = comm.Get_size()
         local = comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -63,30 +63,30 @@ class Ranks(Executor):
 
     # --- the task ---
 
-    def share_out(self, task: Task[Any, Any]) -> Share:
-        """See `Executor.share_out`."""
+    def run_task(self, task: Task[Any, Any]) -> Share:
+        """See `Executor.run_task`."""
         names = self.gather(self._name)
         if not self.is_root:
             return self._work(task)
-        desk = Desk(self._desk_comm, task, names, self.abandon)
-        desk.open()
+        coordinator = Coordinator(self._coordinator_comm, task, names, self.fail)
+        coordinator.open()
         try:
-            return self._work_at_root(task, desk)
+            return self._work_at_root(task, coordinator)
         finally:
-            desk.close()
+            coordinator.close()
 
-    def _work_at_root(self, task: Task[Any, Any], desk: Desk) -> Share:
+    def _work_at_root(self, task: Task[Any, Any], coordinator: Coordinator) -> Share:
         share = Share()
-        while not desk.is_over:
-            numbers = desk.next()
+        while not coordinator.is_over:
+            numbers = coordinator.next()
             if not numbers:
                 began = time.perf_counter()
                 time.sleep(_LONGEST_PAUSE)
                 share.idle += time.perf_counter() - began
                 continue
             items = [(number, task.items[number]) for number in numbers]
-            desk.hand_in(*_computed(task, items, share, desk.put, desk.check))
-        desk.check()
+            coordinator.hand_in(*_computed(task, items, share, coordinator.put, coordinator.check))
+        coordinator.check()
         return share
 
     def _work(self, task: Task[Any, Any]) -> Share:
@@ -97,7 +97,7 @@ class Ranks(Executor):
         try:
             while True:
                 began = time.perf_counter()
-                while not waiting or self._desk_comm.iprobe(source=0):
+                while not waiting or self._coordinator_comm.iprobe(source=0):
                     handed = self._received()
                     if handed is None:
                         share.idle += time.perf_counter() - began
@@ -108,9 +108,11 @@ class Ranks(Executor):
                 share.waiting += time.perf_counter() - began
                 found = {}
                 seconds, undone = _computed(task, waiting.popleft(), share, found.__setitem__)
-                sent.append(self._desk_comm.isend(Report(list(found.values()), seconds, undone), dest=0))
+                sent.append(self._coordinator_comm.isend(WorkerMessage(list(found.values()), seconds, undone), dest=0))
                 while undone is not None and waiting:
-                    sent.append(self._desk_comm.isend(Report(undone=[number for number, _ in waiting.popleft()]), dest=0))
+                    sent.append(
+                        self._coordinator_comm.isend(WorkerMessage(undone=[number for number, _ in waiting.popleft()]), dest=0)
+                    )
                 sent = [request for request in sent if not request.test()[0]]
         except BaseException as error:
             self._fail(error, found)
@@ -119,53 +121,53 @@ class Ranks(Executor):
     def _received(self) -> list[tuple[int, Any]] | None:
         """Rank 0's next word, waited for without burning a core."""
         pause = _SHORTEST_PAUSE
-        while not self._desk_comm.iprobe(source=0):
+        while not self._coordinator_comm.iprobe(source=0):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        handed: list[tuple[int, Any]] | None = self._desk_comm.recv(source=0)
+        handed: list[tuple[int, Any]] | None = self._coordinator_comm.recv(source=0)
         return handed
 
     def _fail(self, error: BaseException, found: dict[int, Any]) -> None:
         """Tell rank 0, which saves what was found and ends the job; where it does not, this rank ends it."""
         told = error if isinstance(error, KeyboardInterrupt) else RunError(in_a_line(error))
-        request = self._desk_comm.isend(Report(error=told, trace=trace_of(error), rest=found), dest=0)
+        request = self._coordinator_comm.isend(WorkerMessage(error=told, trace=trace_of(error), rest=found), dest=0)
         until = time.monotonic() + _HEARING
         while time.monotonic() < until:
             request.test()
             time.sleep(_LONGEST_PAUSE)
-        self.abandon(error)
+        self.fail(error)
 
     # --- words with all ranks ---
 
-    def together(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.together`."""
-        result, trouble = attempt(function, self._name)
-        self._raise_first(self.gather(trouble))
+    def on_all_ranks(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.on_all_ranks`."""
+        result, error = capture(function, self._name)
+        self._raise_first(self.gather(error))
         return result  # type: ignore[return-value]  # no rank raised, so the function returned
 
-    def made(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.made`.
+    def load_or_receive(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.load_or_receive`.
 
         Where every rank finds the files, every rank reads them: that is ten times as fast as sending them round (measured by scripts/scaling), and asks nothing of
         rank 0. Only a rank that misses one is sent what rank 0 made of it, if that can be sent.
         """
-        result, trouble = attempt(function, self._name)
-        troubles = self.gather(trouble)
-        lacking = [rank for rank, other in enumerate(troubles) if other is not None and other.file_missing]
-        if troubles[0] is None and lacking:
-            parcel = self.at_root(lambda: packed(result))
+        result, error = capture(function, self._name)
+        errors = self.gather(error)
+        lacking = [rank for rank, other in enumerate(errors) if other is not None and other.file_missing]
+        if errors[0] is None and lacking:
+            parcel = self.on_root(lambda: packed(result))
             if parcel:
-                troubles = [None if rank in lacking else other for rank, other in enumerate(troubles)]
+                errors = [None if rank in lacking else other for rank, other in enumerate(errors)]
                 result = pickle.loads(parcel) if self.rank in lacking else result  # from our own rank 0
-        self._raise_first(troubles)
+        self._raise_first(errors)
         return result  # type: ignore[return-value]  # made here or at the root
 
-    def at_root(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.at_root`."""
-        answer: tuple[Result | None, Trouble | None] = attempt(function, "") if self.is_root else (None, None)
+    def on_root(self, function: Callable[[], Result]) -> Result:
+        """See `Executor.on_root`."""
+        answer: tuple[Result | None, RemoteError | None] = capture(function, "") if self.is_root else (None, None)
         self._meet()
-        value, trouble = self._comm.bcast(answer, root=0)
-        self._raise_first([trouble])
+        value, error = self._comm.bcast(answer, root=0)
+        self._raise_first([error])
         return value  # type: ignore[no-any-return]  # the root's function returned it
 
     def gather(self, value: Result) -> list[Result]:
@@ -189,29 +191,29 @@ class Ranks(Executor):
             until = time.monotonic() + _HEARING  # the root may be writing the file
             while not request.Test() and time.monotonic() < until:
                 time.sleep(_LONGEST_PAUSE)
-            self.leave(error)
+            self.abort(error)
 
-    def _raise_first(self, troubles: Sequence[Trouble | None]) -> None:
-        for rank, trouble in enumerate(troubles):
-            if trouble is not None:
-                self._agreed = trouble.error_of(rank)
+    def _raise_first(self, errors: Sequence[RemoteError | None]) -> None:
+        for rank, error in enumerate(errors):
+            if error is not None:
+                self._agreed = error.error_of(rank)
                 raise self._agreed
 
     # --- the end ---
 
-    def abandon(self, error: BaseException) -> None:
-        """See `Executor.abandon`: MPI would wait for ever for the lost rank's word, so the whole job ends here."""
+    def fail(self, error: BaseException) -> None:
+        """See `Executor.fail`: MPI would wait for ever for the lost rank's word, so the whole job ends here."""
         if error is not self._agreed:
-            self.leave(error)
+            self.abort(error)
 
-    def leave(self, error: BaseException) -> None:
-        """See `Executor.leave`."""
+    def abort(self, error: BaseException) -> None:
+        """See `Executor.abort`."""
         interrupted = isinstance(error, KeyboardInterrupt)
         place = "" if self.is_root or interrupted else f"{self._name}: "
         code = 130 if interrupted else getattr(error, "exit_code", 1)
         self._leaving.acquire()
         try:
-            complain(f"{place}{in_a_line(error)}", trace_for_people(error))
+            complain(f"{place}{in_a_line(error)}", readable_traceback(error))
             time.sleep(_FORWARDING)
             _unlink_shared_memory()
             self._comm.Abort(code)
@@ -242,7 +244,7 @@ def _computed(
     undone = None
     for k, (number, item) in enumerate(items):
         check()
-        if task.late():
+        if task.out_of_time():
             undone = [number for number, _ in items[k:]]
             break
         put(number, task.compute(item))

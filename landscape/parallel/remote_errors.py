@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from landscape.errors import InputError, LandscapeError, MissingFileError, RankError, RunError, in_a_line
 
-__all__ = ["Trouble", "attempt", "packed", "trace_for_people", "trace_of", "without_traces"]
+__all__ = ["RemoteError", "capture", "packed", "readable_traceback", "trace_of", "without_tracebacks"]
 
 Result = TypeVar("Result")
-_traces_hidden: list[bool] = []  # one entry for each `without_traces` that is open
+_traces_hidden: list[bool] = []  # one entry for each `without_tracebacks` that is open
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RemoteError:
     """An error in a form that travels to other ranks."""
 
     error: BaseException
@@ -40,7 +40,7 @@ class _ElsewhereError(Exception):
     """The cause of an error that happened on some rank: its text is that rank's traceback."""
 
 
-def attempt(function: Callable[[], Result], name: str) -> tuple[Result | None, Trouble | None]:
+def capture(function: Callable[[], Result], name: str) -> tuple[Result | None, RemoteError | None]:
     """A function's result, or its error."""
     try:
         return function(), None
@@ -48,7 +48,7 @@ def attempt(function: Callable[[], Result], name: str) -> tuple[Result | None, T
         known = error
         if not isinstance(error, LandscapeError | KeyboardInterrupt):
             known = RunError(in_a_line(error))
-        return None, Trouble(known, name, _file_is_missing(error), trace_of(error))
+        return None, RemoteError(known, name, _file_is_missing(error), trace_of(error))
 
 
 def _file_is_missing(error: BaseException | None) -> bool:
@@ -74,7 +74,7 @@ def trace_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(origin)).rstrip()
 
 
-def trace_for_people(error: BaseException) -> str:
+def readable_traceback(error: BaseException) -> str:
     """The traceback of what went wrong in the user's code or ours; empty where the error's own words say it all, or are to."""
     if _traces_hidden:
         return ""
@@ -86,7 +86,7 @@ def trace_for_people(error: BaseException) -> str:
 
 
 @contextmanager
-def without_traces() -> Iterator[None]:
+def without_tracebacks() -> Iterator[None]:
     """Errors that end an MPI job from inside are told without their tracebacks, as the command line does unless asked by --debug.
 
     A Python program under mpirun sees them: it is the rank that failed, which it has no other way to hear of.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-__all__ = ["check_ended", "ended_gently", "rescued_by"]
+__all__ = ["check_ended", "graceful_shutdown", "on_shutdown"]
 
 _PATIENCE = 2.0  # seconds in which the main thread may leave by itself; schedulers kill after some tens, people after fewer
 _MORE_PATIENCE = 10.0  # the same where nothing was measured that could be lost, and a file may be being written
@@ -31,19 +31,21 @@ class _Rescue:
 
 _rescues: list[_Rescue] = []
 _heard = threading.Event()
-_replaced: list[dict[signal.Signals, Any]] = []  # the signals that each open `ended_gently` hears, with who handled them before
+_replaced: list[
+    dict[signal.Signals, Any]
+] = []  # the signals that each open `graceful_shutdown` hears, with who handled them before
 
 
 @contextmanager
-def ended_gently(end: Callable[[], None]) -> Iterator[None]:
+def graceful_shutdown(end: Callable[[], None]) -> Iterator[None]:
     """SIGTERM, and SIGHUP unless it was ignored as by nohup, end what runs inside as Ctrl-C does: by a `KeyboardInterrupt` on the main thread.
 
     Python raises it between two of its own steps, which may be long in coming: one call into torch may compute for minutes. And the
     user's code, in which the main thread is nearly all the time, may catch it and go on. So a thread hears of the signal at once: it
-    saves what the innermost `rescued_by` says, and where the main thread does not leave that in time, ends the process.
+    saves what the innermost `on_shutdown` says, and where the main thread does not leave that in time, ends the process.
 
     Args:
-        end: says why the process ends, where the main thread is in no `rescued_by` and does not leave.
+        end: says why the process ends, where the main thread is in no `on_shutdown` and does not leave.
     """
     if threading.current_thread() is not threading.main_thread():  # only there are signals handled
         yield
@@ -62,7 +64,7 @@ def ended_gently(end: Callable[[], None]) -> Iterator[None]:
     _replaced.append(before)
     other = signal.set_wakeup_fd(speaking.fileno(), warn_on_full_buffer=False)
     try:
-        with rescued_by(lambda: None, end, _MORE_PATIENCE):
+        with on_shutdown(lambda: None, end, _MORE_PATIENCE):
             yield
     finally:
         signal.set_wakeup_fd(other)
@@ -74,7 +76,7 @@ def ended_gently(end: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def rescued_by(save: Callable[[], None], end: Callable[[], None], patience: float | None = None) -> Iterator[None]:
+def on_shutdown(save: Callable[[], None], end: Callable[[], None], patience: float | None = None) -> Iterator[None]:
     """Name what to do about a signal, on another thread, while the main one is inside.
 
     Args:
@@ -82,13 +84,13 @@ def rescued_by(save: Callable[[], None], end: Callable[[], None], patience: floa
         end: says why the process ends, and ends it or its whole job; called when the main thread does not leave.
         patience: seconds it has for that; 2 by default.
     """
-    rescue = _Rescue(save, end, _PATIENCE if patience is None else patience)
-    _rescues.append(rescue)
+    on_abort = _Rescue(save, end, _PATIENCE if patience is None else patience)
+    _rescues.append(on_abort)
     try:
         yield
     finally:
-        _rescues.remove(rescue)
-        rescue.left.set()
+        _rescues.remove(on_abort)
+        on_abort.left.set()
 
 
 def check_ended() -> None:
@@ -126,13 +128,13 @@ if hasattr(os, "register_at_fork"):
 
 def _watch(hearing: socket.socket, numbers: list[signal.Signals]) -> None:
     while heard := hearing.recv(1):
-        rescue = _rescues[-1] if _rescues else None
-        if heard[0] not in numbers or rescue is None:
+        on_abort = _rescues[-1] if _rescues else None
+        if heard[0] not in numbers or on_abort is None:
             continue
         with suppress(Exception):  # what cannot be saved must not keep the process from ending
-            rescue.save()
-        if not rescue.left.wait(rescue.patience):
+            on_abort.save()
+        if not on_abort.left.wait(on_abort.patience):
             try:
-                rescue.end()
+                on_abort.end()
             finally:
                 os._exit(_INTERRUPTED)

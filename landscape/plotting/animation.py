@@ -21,7 +21,7 @@ from landscape.plotting.panels import Panel, name_panel
 from landscape.plotting.relief import CAMERA, TITLE_HEIGHT, align_heights, draw_pins, draw_plane, panels_with_scale, relief_sheet
 from landscape.plotting.relief_mesh import HEIGHT
 from landscape.plotting.scale import Scale
-from landscape.plotting.styles import Sheet, style_named
+from landscape.plotting.styles import StyledFigure, style_named
 
 __all__ = ["animate", "check_animation"]
 
@@ -108,7 +108,7 @@ def check_animation(to: str | Path, n_frames: int | None = None, fps: float | No
     return target
 
 
-def _turn(figure: Sheet, axes: Axes3D, panel: Panel, scale: Scale, n_frames: int) -> Iterator[None]:
+def _turn(figure: StyledFigure, axes: Axes3D, panel: Panel, scale: Scale, n_frames: int) -> Iterator[None]:
     """Bring one relief into each position of a turn."""
     elevation, azimuth = axes.elev, axes.azim
     draw_plane(axes, panel, scale)
@@ -123,7 +123,7 @@ def _turn(figure: Sheet, axes: Axes3D, panel: Panel, scale: Scale, n_frames: int
         yield
 
 
-def _several(figure: Sheet, axes: Axes3D, panels: Sequence[Panel], scale: Scale) -> Iterator[None]:
+def _several(figure: StyledFigure, axes: Axes3D, panels: Sequence[Panel], scale: Scale) -> Iterator[None]:
     """Put each surface on the axes in turn; what tells them apart is the name, in every style."""
     elevation, azimuth = axes.elev, axes.azim
     for number, panel in enumerate(panels):
@@ -138,7 +138,7 @@ def _several(figure: Sheet, axes: Axes3D, panels: Sequence[Panel], scale: Scale)
         yield
 
 
-def _hold(figure: Sheet) -> None:
+def _hold(figure: StyledFigure) -> None:
     """Let everything stay where the layout of this frame puts it: laid out anew, a turning box would tremble."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

@@ -139,7 +139,7 @@ def _draw_contour(axes: Axes, panel: Panel, scale: Scale) -> None:
 def _draw_filled(axes: Axes, panel: Panel, scale: Scale) -> None:
     _prepare(axes, panel, scale)
     _contours(axes, panel, scale, fill=True)
-    _contours(axes, panel, scale, fill=False, colors="white", linewidths=0.3 * style_of(axes).strokes, alpha=0.6)
+    _contours(axes, panel, scale, fill=False, colors="white", linewidths=0.3 * style_of(axes).line_scale, alpha=0.6)
 
 
 def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) -> ContourSet | None:
@@ -157,7 +157,7 @@ def _contours(axes: Axes, panel: Panel, scale: Scale, fill: bool, **looks: Any) 
     if fill:
         return axes.contourf(panel.surface.x, panel.surface.y, heights, extend="neither" if scale.clip is None else "max", **how)
     how |= {"linestyles": "solid"}  # matplotlib dashes what is below zero, which on a log scale is no special place
-    return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9 * style_of(axes).strokes, **how})
+    return axes.contour(panel.surface.x, panel.surface.y, heights, **{"linewidths": 0.9 * style_of(axes).line_scale, **how})
 
 
 def _whole_cells(values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from landscape.plotting.footnotes import draw_notes
 from landscape.plotting.insets import free_corner, zoomed_view
 from landscape.plotting.marks import MARKS, draw_legend, legend_markers, model_places, reasons
 from landscape.plotting.panels import Panel, axis_label, make_panel, metric_label, name_all, sheet
-from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, shared_scale, sort_values
+from landscape.plotting.scale import COLOUR_MAP, MaskedValues, Scale, contour_levels, shared_scale, sort_values
 from landscape.plotting.styles import style_named, style_of
 
 __all__ = ["COLOURS", "DASHES", "curve"]
@@ -36,7 +36,7 @@ class _Series:
     """One curve: a metric of a line, or the median of several draws of it, with a band around it."""
 
     panel: Panel
-    layer: Layer  # (nx,)
+    layer: MaskedValues  # (nx,)
     band: np.ndarray  # (2, nx), NaN where there is none
     band_words: str
     colour: str
@@ -90,7 +90,7 @@ def curve(
         all_axes[-1].xaxis.set_major_locator(MaxNLocator(5 if preset.page is None else 9, steps=[1, 2, 5, 10]))
         all_axes[-1].set_xlabel(_x_label([panel.surface for panel in groups[0]], short=not preset.notes))
         present = reasons(series.layer for series in everything)
-        draw_legend(figure, [*_handles(everything, preset.strokes), *legend_markers(present, clip, preset.strokes)])
+        draw_legend(figure, [*_handles(everything, preset.line_scale), *legend_markers(present, clip, preset.line_scale)])
         draw_notes(figure, [series.panel for series in everything])
     return figure
 
@@ -180,7 +180,7 @@ def _draw_series(axes: Axes, series: _Series) -> None:
     drawn = np.concatenate([[False], ~np.isnan(y), [False]])
     alone = np.flatnonzero(drawn[1:-1] & ~drawn[:-2] & ~drawn[2:])  # a line of one point would not be seen
     dots = list(range(len(x))) if len(x) <= 31 else [int(i) for i in alone]
-    looks: dict[str, Any] = {"marker": "o" if dots else "", "ms": 2 * style_of(axes).strokes, "markevery": dots or None}
+    looks: dict[str, Any] = {"marker": "o" if dots else "", "ms": 2 * style_of(axes).line_scale, "markevery": dots or None}
     axes.plot(x, y, color=series.colour, ls=series.dashes, gid="curve", **looks)
     if not np.isnan(series.band).all():
         bottom, top = axes.get_ylim()
@@ -191,7 +191,7 @@ def _draw_series(axes: Axes, series: _Series) -> None:
 
 def _mark_edges(axes: Axes, series: _Series, number: int) -> None:
     """Markers on the panel's edge where the curve has a gap or leaves the panel, one row for each curve."""
-    k = style_of(axes).strokes
+    k = style_of(axes).line_scale
     for name in reasons([series.layer]):
         x = series.panel.surface.x[getattr(series.layer, name)]
         height = 0.98 - 0.04 * number if name == "clipped" else 0.02 + 0.04 * number
@@ -208,7 +208,7 @@ def _mark_own_values(axes: Axes, series: _Series, clip: bool = False) -> None:
     own = [(point.coordinates[0], point.values[key]) for point in series.panel.surface.points if key in point.values]
     own = [(x, value) for x, value in own if bottom <= value <= top]
     if own:
-        k = style_of(axes).strokes
+        k = style_of(axes).line_scale
         looks: dict[str, Any] = {"ms": 4.5 * k, "mfc": "none", "mec": series.colour, "mew": 0.9 * k}
         axes.plot(*zip(*own, strict=True), "o", **looks, clip_on=clip, gid="model")
 
@@ -232,9 +232,9 @@ def _draw_inset(axes: Axes, group: Sequence[_Series]) -> None:
         _mark_own_values(small, series, clip=True)  # what stood far outside would cost the sheet that much room
     small.set_xlim(*view[0])
     small.set_ylim(*view[1])
-    small.tick_params(labelsize=style_of(axes).smallest, pad=1.5 * style_of(axes).strokes)
+    small.tick_params(labelsize=style_of(axes).smallest, pad=1.5 * style_of(axes).line_scale)
     small.locator_params(nbins=3)
-    axes.indicate_inset_zoom(small, edgecolor="0.5", alpha=0.6, linewidth=0.6 * style_of(axes).strokes)
+    axes.indicate_inset_zoom(small, edgecolor="0.5", alpha=0.6, linewidth=0.6 * style_of(axes).line_scale)
 
 
 def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
@@ -247,7 +247,7 @@ def _mark_models(all_axes: Sequence[Axes], surfaces: Sequence[Surface]) -> None:
                 names.setdefault(x, []).append(name)
     for x, here in names.items():
         for axes in all_axes:
-            axes.axvline(x, color="0.6", lw=0.6 * style_of(axes).strokes, ls=":", zorder=0, gid="place")
+            axes.axvline(x, color="0.6", lw=0.6 * style_of(axes).line_scale, ls=":", zorder=0, gid="place")
         text = ", ".join(dict.fromkeys(filter(None, here)))
         side = "left" if x < left + 0.1 * (right - left) else "right" if x > right - 0.1 * (right - left) else "center"
         if len(text) > 20:  # a folder and its file would run into what stands at the other end

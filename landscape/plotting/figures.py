@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from landscape.atomic import check_target, replacing
 from landscape.core.surface import Surface
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.plotting.contours import contour, filled, heatmap
 from landscape.plotting.curves import curve
 from landscape.plotting.relief import relief
-from landscape.plotting.styles import Sheet, style_of
+from landscape.plotting.styles import StyledFigure, style_of
 
 __all__ = ["KINDS", "figure", "save"]
 
@@ -57,7 +57,7 @@ def figure(
     if kind is None:
         kind = _fitting_kind(several, metric)
     if kind not in KINDS:
-        raise InputError(f'unknown kind of figure "{kind}": {nearest(kind, KINDS)}')
+        raise InputError(f'unknown kind of figure "{kind}": {did_you_mean(kind, KINDS)}')
     for option in options:
         if option not in inspect.signature(KINDS[kind]).parameters:
             having = [name for name, function in KINDS.items() if option in inspect.signature(function).parameters]
@@ -87,7 +87,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     target = check_target(path, suffixes=tuple(_FORMATS))
     suffix = target.suffix.lower()
     style, (description, metadata) = style_of(figure), _FORMATS[suffix]
-    caption = {description: figure.caption} if isinstance(figure, Sheet) and figure.caption else {}
+    caption = {description: figure.caption} if isinstance(figure, StyledFigure) and figure.caption else {}
     with style.settings(), replacing(target) as temporary:
         figure.savefig(temporary, format=suffix[1:], dpi=style.dots_per_inch, metadata={**metadata, **caption})
     return target

@@ -11,14 +11,14 @@ from landscape.core.surface import Surface
 from landscape.measures import describe_audit, describe_errors
 from landscape.plotting.marks import model_places, wording
 from landscape.plotting.panels import Panel, axis_label, printable
-from landscape.plotting.styles import Sheet
+from landscape.plotting.styles import StyledFigure
 from landscape.report import describe_check
 from landscape.report.caveats import describe_examples, describe_policies, describe_precision
 
 __all__ = ["draw_notes", "note_lines"]
 
 
-def draw_notes(figure: Sheet, panels: Sequence[Panel], directions: bool = False) -> None:
+def draw_notes(figure: StyledFigure, panels: Sequence[Panel], directions: bool = False) -> None:
     """Give the figure its caption; in a style with small print write the notes under the panels too, growing the figure.
 
     With `directions` the notes say what the axes are; the caption always does.

@@ -14,7 +14,7 @@ from landscape.errors import InputError
 from landscape.plotting.curves import COLOURS, DASHES
 from landscape.plotting.marks import draw_legend
 from landscape.plotting.panels import sheet
-from landscape.plotting.styles import Sheet, style_named
+from landscape.plotting.styles import StyledFigure, style_named
 
 __all__ = ["Graph", "Trace", "graphs"]
 
@@ -46,7 +46,7 @@ class Graph:
     log_x: bool = False
 
 
-def graphs(panels: Sequence[Graph], style: str = "notebook", n_columns: int | None = None) -> Sheet:
+def graphs(panels: Sequence[Graph], style: str = "notebook", n_columns: int | None = None) -> StyledFigure:
     """Panels side by side under one legend, a colour for each name.
 
     Raises:

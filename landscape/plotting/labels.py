@@ -11,7 +11,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.transforms import Bbox
 
 from landscape.plotting.scale import Scale
-from landscape.plotting.styles import Sheet, style_of
+from landscape.plotting.styles import StyledFigure, style_of
 
 __all__ = ["label_lines"]
 
@@ -20,7 +20,7 @@ _N_PLACES = 12  # tried on each line, evenly
 _STRAIGHT = 0.9  # chord over arc under a label, at least: more bent, and the letters would leave their line
 
 
-def label_lines(figure: Sheet, all_axes: Sequence[Axes], scale: Scale) -> None:
+def label_lines(figure: StyledFigure, all_axes: Sequence[Axes], scale: Scale) -> None:
     """Write each level's value on its contour lines, after the panels have found their places.
 
     The longest lines come first. A label keeps clear of every line but its own, of other labels, of the models' names and of the

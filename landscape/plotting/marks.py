@@ -15,8 +15,8 @@ from matplotlib.patheffects import withStroke
 
 from landscape.core.surface import Surface
 from landscape.plotting.panels import printable
-from landscape.plotting.scale import Layer
-from landscape.plotting.styles import Sheet, style_of
+from landscape.plotting.scale import MaskedValues
+from landscape.plotting.styles import StyledFigure, style_of
 
 __all__ = [
     "MARKS",
@@ -63,7 +63,7 @@ def wording(name: str, clip: float | None) -> str:
     return MARKS[name].words.format(clip=clip or 0.0)
 
 
-def reasons(layers: Iterable[Layer]) -> list[str]:
+def reasons(layers: Iterable[MaskedValues]) -> list[str]:
     """Which marks these layers need, in the order of `MARKS`."""
     several = list(layers)
     return [name for name in MARKS if any(getattr(layer, name).any() for layer in several)]
@@ -108,7 +108,7 @@ def model_places(surface: Surface) -> list[tuple[str, tuple[float, ...]]]:
 def mark_models(axes: Axes, surface: Surface) -> None:
     """Small named circles where the models lie in a plane; a cross at the origin where there is none."""
     (left, right), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
-    style, k = style_of(axes), style_of(axes).strokes
+    style, k = style_of(axes), style_of(axes).line_scale
     for name, (x, y) in model_places(surface):
         if not (left <= x <= right and bottom <= y <= top):
             continue
@@ -127,7 +127,7 @@ def mark_models(axes: Axes, surface: Surface) -> None:
         )
 
 
-def draw_legend(figure: Sheet, handles: Sequence[Line2D | Patch]) -> None:
+def draw_legend(figure: StyledFigure, handles: Sequence[Line2D | Patch]) -> None:
     """One legend above the panels, in as many columns as fit; the figure grows by its height where its page is not fixed."""
     if handles:
         letter = 0.05 * figure.style.small / 7  # inches, about

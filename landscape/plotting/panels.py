@@ -14,9 +14,9 @@ from matplotlib.colors import FuncNorm, LogNorm, Normalize
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from landscape.core.surface import Axis, Metric, Surface
-from landscape.errors import InputError, nearest
-from landscape.plotting.scale import COLOUR_MAP, Layer, Scale, contour_levels, measured_layer
-from landscape.plotting.styles import Sheet, Style, style_of
+from landscape.errors import InputError, did_you_mean
+from landscape.plotting.scale import COLOUR_MAP, MaskedValues, Scale, contour_levels, measured_layer
+from landscape.plotting.styles import Style, StyledFigure, style_of
 from landscape.report.caveats import describe_left_out, describe_resolution
 
 __all__ = [
@@ -53,7 +53,7 @@ class Panel:
     offset: float = 0.0
 
     @cached_property
-    def layer(self) -> Layer:
+    def layer(self) -> MaskedValues:
         """The values, sorted into those the scale can show and those it cannot."""
         return measured_layer(self.surface, self.metric.key, self.log, self.clip, self.offset)
 
@@ -105,7 +105,7 @@ def make_panel(
         InputError: when the surface does not hold it.
     """
     if key not in surface.metrics:
-        raise InputError(f'{name or "this surface"}: no metric "{key}": {nearest(key, surface.metrics)}')
+        raise InputError(f'{name or "this surface"}: no metric "{key}": {did_you_mean(key, surface.metrics)}')
     part = None if every_point else surface.complete_part(key)
     return Panel(name, part or surface, surface, surface.metrics[key], log, clip, offset)
 
@@ -196,7 +196,7 @@ def name_panel(axes: Axes, panel: Panel, number: int, n_panels: int, height: flo
         axes.annotate(text, (0, height), xycoords="axes fraction", va="top", fontsize=style.small, gid="name")
 
 
-def trim(figure: Sheet) -> None:
+def trim(figure: StyledFigure) -> None:
     """Cut what height a layout of square panels left empty, in a style where every line of a page counts."""
     engine = figure.get_layout_engine()
     if figure.style.page is None and not figure.style.notes and engine is not None:
@@ -207,7 +207,7 @@ def trim(figure: Sheet) -> None:
 
 def sheet(
     n_panels: int, style: Style, height: float, n_columns: int | None = None, projection: str | None = None, compress: bool = False
-) -> tuple[Sheet, list[Axes]]:
+) -> tuple[StyledFigure, list[Axes]]:
     """A figure of `n_panels` axes, and those axes; `compress` suits square axes.
 
     `height` is that of one panel, in inches, were it 3.3 inches wide.
@@ -216,10 +216,10 @@ def sheet(
         n_columns = n_panels if n_panels <= 3 else math.ceil(math.sqrt(n_panels))
     n_rows = math.ceil(n_panels / n_columns)
     width, fixed = style.sheet_size(n_columns)
-    figure = Sheet(
+    figure = StyledFigure(
         style=style,
         figsize=(width, fixed or height * n_rows * width / n_columns / 3.3),
-        layout=ConstrainedLayoutEngine(compress=compress, h_pad=0.04 * style.strokes, w_pad=0.04 * style.strokes),
+        layout=ConstrainedLayoutEngine(compress=compress, h_pad=0.04 * style.line_scale, w_pad=0.04 * style.line_scale),
         facecolor="white",
     )
     axes = [figure.add_subplot(n_rows, n_columns, i + 1, projection=projection) for i in range(n_panels)]
@@ -248,7 +248,7 @@ def colour_norm(scale: Scale) -> Normalize:
     return LogNorm(scale.low, scale.high) if scale.log else Normalize(scale.low, scale.high)
 
 
-def colour_bar(figure: Sheet, axes: Sequence[Axes], scale: Scale, metric: Metric, clipped: bool) -> None:
+def colour_bar(figure: StyledFigure, axes: Sequence[Axes], scale: Scale, metric: Metric, clipped: bool) -> None:
     """The one colour bar of a figure, for all its panels."""
     mappable = ScalarMappable(colour_norm(scale), COLOUR_MAP)
     bar = figure.colorbar(mappable, ax=list(axes), extend="max" if clipped else "neither", aspect=28, pad=0.02, shrink=0.9)
@@ -259,4 +259,4 @@ def colour_bar(figure: Sheet, axes: Sequence[Axes], scale: Scale, metric: Metric
     bar.minorticks_off()
     if bar.solids is not None:
         bar.solids.set_rasterized(True)  # as 256 outlines it would show seams
-    bar.outline.set_linewidth(0.4 * figure.style.strokes)
+    bar.outline.set_linewidth(0.4 * figure.style.line_scale)

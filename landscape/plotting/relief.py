@@ -21,9 +21,9 @@ from landscape.errors import InputError
 from landscape.plotting.footnotes import draw_notes
 from landscape.plotting.marks import MARKS, draw_legend, legend_areas, model_places, reasons
 from landscape.plotting.panels import Panel, axis_label, colour_bar, gather, name_panel, sheet, tick_text
-from landscape.plotting.relief_mesh import HEIGHT, Faces, faces_of, hidden
+from landscape.plotting.relief_mesh import HEIGHT, ReliefMesh, hidden, relief_mesh_of
 from landscape.plotting.scale import COLOUR_MAP, Scale, contour_levels, shared_scale
-from landscape.plotting.styles import Sheet, Style, style_named, style_of
+from landscape.plotting.styles import Style, StyledFigure, style_named, style_of
 
 __all__ = ["CAMERA", "TITLE_HEIGHT", "align_heights", "draw_pins", "draw_plane", "panels_with_scale", "relief", "relief_sheet"]
 
@@ -107,7 +107,7 @@ def panels_with_scale(
     return panels, shared_scale([panel.layer.values for panel in panels], log, clip, offset)
 
 
-def relief_sheet(panels: Sequence[Panel], scale: Scale, style: Style, n_axes: int) -> tuple[Sheet, list[Axes3D]]:
+def relief_sheet(panels: Sequence[Panel], scale: Scale, style: Style, n_axes: int) -> tuple[StyledFigure, list[Axes3D]]:
     """A figure with `n_axes` empty axes in three dimensions and all that stands around them: colour bar, legend, notes."""
     with style.settings():
         figure, all_axes = sheet(
@@ -125,11 +125,11 @@ def draw_plane(axes: Axes3D, panel: Panel, scale: Scale) -> None:
     _draw_box(axes, panel, scale)
     values = panel.layer.values
     if np.isfinite(values).any():
-        _draw_faces(axes, faces_of(panel.surface.x, panel.surface.y, values, scale, np.asarray(_SUN.direction)), scale)
+        _draw_faces(axes, relief_mesh_of(panel.surface.x, panel.surface.y, values, scale, np.asarray(_SUN.direction)), scale)
     _draw_shadows(axes, panel, scale)
 
 
-def _draw_faces(axes: Axes3D, faces: Faces, scale: Scale) -> None:
+def _draw_faces(axes: Axes3D, faces: ReliefMesh, scale: Scale) -> None:
     if not faces.polygons:
         return
     low, high = scale.span
@@ -139,7 +139,7 @@ def _draw_faces(axes: Axes3D, faces: Faces, scale: Scale) -> None:
     colours = colours * np.where(faces.cut, 1.0, 1 - _SHADE * (1 - faces.light))[:, None]
     # Edges of the faces' own colours close the seams. Tens of thousands of faces are pixels in every format.
     axes.add_collection3d(
-        Poly3DCollection(faces.polygons, facecolors=colours, edgecolors=colours, linewidths=0.3 * style_of(axes).strokes, shade=False, zorder=2, gid="relief",
+        Poly3DCollection(faces.polygons, facecolors=colours, edgecolors=colours, linewidths=0.3 * style_of(axes).line_scale, shade=False, zorder=2, gid="relief",
                          rasterized=True)
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def _draw_faces(axes: Axes3D, faces: Faces, scale: Scale) -> None:
 def _draw_box(axes: Axes3D, panel: Panel, scale: Scale) -> None:
     x, y = panel.surface.x, panel.surface.y
     low, high = scale.span
-    k = style_of(axes).strokes
+    k = style_of(axes).line_scale
     axes.computed_zorder = False
     axes.set_xlim3d(x.min(), x.max(), **_NO_MARGIN)
     axes.set_ylim3d(y.min(), y.max(), **_NO_MARGIN)
@@ -221,7 +221,7 @@ def draw_pins(axes: Axes3D, panel: Panel, scale: Scale) -> None:
         if artist.get_gid() in ("model", "pin"):
             artist.remove()
     low, high = scale.span
-    halo = [withStroke(linewidth=1.8 * style_of(axes).strokes, foreground="white", alpha=0.8)]
+    halo = [withStroke(linewidth=1.8 * style_of(axes).line_scale, foreground="white", alpha=0.8)]
     style, key, surface = style_of(axes), panel.metric.key, panel.surface
     relief = np.minimum(scale.height(panel.layer.values), scale.top)
     values = {
@@ -234,13 +234,13 @@ def draw_pins(axes: Axes3D, panel: Panel, scale: Scale) -> None:
         inside = surface.x.min() <= x <= surface.x.max() and surface.y.min() <= y <= surface.y.max()
         if inside and np.isfinite(value) and (value + scale.offset > 0 or not scale.log):
             foot = min(max(float(scale.height(np.array(value))), low), high)
-            looks = {"color": "black", "lw": 0.7 * style.strokes}
+            looks = {"color": "black", "lw": 0.7 * style.line_scale}
             axes.plot([x, x], [y, y], [foot, high], ls=(0, (1, 2)), zorder=3, gid="model", **looks)
             heights = np.linspace(foot, high, 65)
             places = np.stack([np.full(65, x), np.full(65, y), heights], axis=1)
             seen = ~hidden(surface.x, surface.y, relief, places, (axes.elev, axes.azim), (low, high))
             axes.plot(places[:, 0], places[:, 1], np.where(seen, heights, np.nan), zorder=3, gid="pin", **looks)
-            axes.plot([x], [y], [high], "o", ms=2.5 * style.strokes, color="black", zorder=3, gid="pin")
+            axes.plot([x], [y], [high], "o", ms=2.5 * style.line_scale, color="black", zorder=3, gid="pin")
             axes.text(
                 x,
                 y,

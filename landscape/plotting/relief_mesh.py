@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape.plotting.scale import Scale
 
-__all__ = ["HEIGHT", "Faces", "faces_of", "hidden"]
+__all__ = ["HEIGHT", "ReliefMesh", "hidden", "relief_mesh_of"]
 
 HEIGHT = 0.7  # of the box, its base being 1 × 1: enough to see a basin, not so much that it looks like a well
 _N_BANDS = 32  # colours on a cliff
@@ -17,7 +17,7 @@ _N_ACROSS = 150  # faces on each side of a relief, about; more are not seen, few
 
 
 @dataclass(frozen=True, eq=False)
-class Faces:
+class ReliefMesh:
     """The faces of one relief: polygons in the coordinates of the axes, and what is known of each."""
 
     polygons: list[np.ndarray]  # (3 to 5, 3) each: x, y, height
@@ -25,7 +25,7 @@ class Faces:
     light: np.ndarray  # (n_faces,) from 0, turned away from the sun, to 1
 
 
-def faces_of(x: np.ndarray, y: np.ndarray, values: np.ndarray, scale: Scale, sun: np.ndarray) -> Faces:
+def relief_mesh_of(x: np.ndarray, y: np.ndarray, values: np.ndarray, scale: Scale, sun: np.ndarray) -> ReliefMesh:
     """The faces between the points of a plane `(nx, ny)`, of which NaN are holes.
 
     Each cell with four values is bilinear between them, in as many faces as a smooth look needs; where it is steep or cut, these are
@@ -44,7 +44,7 @@ def faces_of(x: np.ndarray, y: np.ndarray, values: np.ndarray, scale: Scale, sun
     n_parts = int(np.clip(round(_N_ACROSS / max(heights.shape)), 1, 4))
     whole = ~np.isnan(heights[:-1, :-1] + heights[1:, :-1] + heights[:-1, 1:] + heights[1:, 1:])
     quads = np.stack(
-        [_parted(np.broadcast_to(axis, heights.shape), whole, n_parts) for axis in (x[:, None], y[None, :], heights)], axis=-1
+        [_subdivided(np.broadcast_to(axis, heights.shape), whole, n_parts) for axis in (x[:, None], y[None, :], heights)], axis=-1
     )
     light = _light(x, y, np.minimum(heights, high + (high - low) / 2), (high - low) / HEIGHT, whole, n_parts, sun)
     levels = np.linspace(low, high, _N_BANDS + 1)
@@ -59,7 +59,7 @@ def faces_of(x: np.ndarray, y: np.ndarray, values: np.ndarray, scale: Scale, sun
                 polygons.append(polygon)
                 cut.append(is_cut)
                 lights.append(its_light)
-    return Faces(polygons, np.array(cut, dtype=bool), np.array(lights, dtype=np.float64))
+    return ReliefMesh(polygons, np.array(cut, dtype=bool), np.array(lights, dtype=np.float64))
 
 
 def hidden(
@@ -88,7 +88,7 @@ def hidden(
     return covered
 
 
-def _parted(corners: np.ndarray, whole: np.ndarray, n_parts: int) -> np.ndarray:
+def _subdivided(corners: np.ndarray, whole: np.ndarray, n_parts: int) -> np.ndarray:
     """Of each whole cell its `n_parts` × `n_parts` faces' corners, `(n_faces, 4)`, bilinear between the cell's own `(nx, ny)`."""
     share = np.linspace(0, 1, n_parts + 1)
     u, v = share[:, None], share[None, :]
@@ -107,7 +107,7 @@ def _light(
         before, after = (np.insert(steps, end, np.nan, axis=axis) for end in (0, steps.shape[axis]))
         n_known = (~np.isnan(before)).astype(int) + ~np.isnan(after)
         at_points = (np.nan_to_num(before) + np.nan_to_num(after)) / np.maximum(n_known, 1)
-        slopes.append(_parted(at_points, whole, n_parts).mean(axis=1))
+        slopes.append(_subdivided(at_points, whole, n_parts).mean(axis=1))
     facing = (sun[2] - sun[0] * slopes[0] - sun[1] * slopes[1]) / np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2)
     lit: np.ndarray = np.clip(1.15 * facing, 0.0, 1.0)  # the level gets most of what there is, so that colours stay clear
     return lit

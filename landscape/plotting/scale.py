@@ -14,7 +14,7 @@ from landscape.errors import InputError
 __all__ = [
     "COLOUR_MAP",
     "TOP_COLOUR",
-    "Layer",
+    "MaskedValues",
     "Scale",
     "cell_edges",
     "contour_levels",
@@ -30,7 +30,7 @@ _SMALLEST = 1e-300  # below it logarithms lose their digits
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class MaskedValues:
     """The values of one metric as measured, sorted into those a scale can show and those it cannot.
 
     All five arrays have the same shape. `values` is NaN exactly where one of the first three masks is set;
@@ -92,7 +92,7 @@ class Scale:
         return math.inf if self.clip is None else float(self.height(np.array(self.clip)))
 
 
-def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | None, offset: float = 0.0) -> Layer:
+def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | None, offset: float = 0.0) -> MaskedValues:
     """Sort the values of one metric, `done` being where they were measured.
 
     >>> layer = sort_values(np.array([0.0, 2.0, 9.0, np.inf]), np.array([True, True, True, True]), log=True, clip=5.0)
@@ -105,10 +105,10 @@ def sort_values(values: np.ndarray, done: np.ndarray, log: bool, clip: float | N
     drawable = finite & ~not_positive
     drawn = np.where(drawable, values, np.nan)
     clipped = drawable & (values > clip) if clip is not None else np.zeros_like(done)
-    return Layer(drawn, ~done, done & ~finite, not_positive, clipped)
+    return MaskedValues(drawn, ~done, done & ~finite, not_positive, clipped)
 
 
-def measured_layer(surface: Surface, key: str, log: bool = False, clip: float | None = None, offset: float = 0.0) -> Layer:
+def measured_layer(surface: Surface, key: str, log: bool = False, clip: float | None = None, offset: float = 0.0) -> MaskedValues:
     """The values of a surface stored under `key`, sorted."""
     return sort_values(surface.values[key], surface.done[key], log, clip, offset)
 

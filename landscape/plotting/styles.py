@@ -12,9 +12,9 @@ from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
-__all__ = ["STYLES", "Sheet", "Style", "style_named", "style_of"]
+__all__ = ["STYLES", "Style", "StyledFigure", "style_named", "style_of"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Style:
     full_width: float  # inches: a sheet of several columns; each column is `width` wide where this is 0
     page: tuple[float, float] | None  # inches: the sheet's fixed size, where it has one
     titles: bool  # a panel's name above it; else small letters tell several panels apart
-    notes: bool  # small print under the panels; else it is only in `Sheet.caption` and the file's description
+    notes: bool  # small print under the panels; else it is only in `StyledFigure.caption` and the file's description
     dots_per_inch: int
 
     @property
-    def strokes(self) -> float:
+    def line_scale(self) -> float:
         """How much larger lines and markers are than in letters of 8 points."""
         return self.text / 8
 
@@ -45,7 +45,7 @@ class Style:
 
     def settings(self) -> AbstractContextManager[None]:
         """The settings all figures of this style are made and drawn under, whatever the reader's own matplotlib settings are."""
-        k = self.strokes
+        k = self.line_scale
         sizes = {"lines.linewidth": 1.2, "hatch.linewidth": 0.5, "axes.linewidth": 0.6, "axes.labelpad": 2.0, "axes.titlepad": 4.0}
         for axis in ("xtick", "ytick"):
             sizes |= {f"{axis}.major.width": 0.6, f"{axis}.major.size": 2.5, f"{axis}.major.pad": 2.5}
@@ -74,11 +74,11 @@ def style_named(name: str) -> Style:
         InputError: when there is none.
     """
     if name not in STYLES:
-        raise InputError(f'unknown style "{name}": {nearest(name, STYLES)}')
+        raise InputError(f'unknown style "{name}": {did_you_mean(name, STYLES)}')
     return STYLES[name]
 
 
-class Sheet(Figure):
+class StyledFigure(Figure):
     """A figure that belongs to no window and no global state, and still shows in a notebook.
 
     Attributes:
@@ -105,4 +105,4 @@ class Sheet(Figure):
 def style_of(artist: Artist) -> Style:
     """The preset of the sheet that an artist is on."""
     figure = artist if isinstance(artist, Figure) else artist.get_figure()
-    return figure.style if isinstance(figure, Sheet) else STYLES["notebook"]
+    return figure.style if isinstance(figure, StyledFigure) else STYLES["notebook"]

@@ -15,7 +15,7 @@ from torch import nn
 
 from landscape.core.modules import copy_module
 from landscape.core.shared_memory import shared_memory
-from landscape.errors import InputError, LandscapeError, UserCodeError, in_a_line, nearest, users_code
+from landscape.errors import InputError, LandscapeError, UserCodeError, did_you_mean, in_a_line, users_code
 from landscape.problem.data import Batch, Examples, map_tensors
 from landscape.problem.losses import Loss, PerExample, apply
 
@@ -89,7 +89,7 @@ class Problem:
             InputError: for an unknown or empty split, data of another kind, or class targets the model has no output for.
         """
         if split not in self.data:
-            raise InputError(f'no data split "{split}": {nearest(split, self.data)}')
+            raise InputError(f'no data split "{split}": {did_you_mean(split, self.data)}')
         if split not in self._read:
             examples = Examples.read(split, self.data[split])
             self._check_targets(examples)
@@ -176,7 +176,7 @@ def resolve(text: str) -> Problem:
     factory = _asked(f'"{text}"', lambda: getattr(module, attribute, None))
     if factory is None:
         public = [name for name, item in vars(module).items() if name[0] != "_" and getattr(item, "__module__", "") == module_name]
-        raise InputError(f'"{module_name}" has no "{attribute}": {nearest(attribute, public)}')
+        raise InputError(f'"{module_name}" has no "{attribute}": {did_you_mean(attribute, public)}')
     if not callable(factory):
         raise InputError(f'"{text}" is a {type(factory).__name__}, not a function that returns a landscape.Problem')
     problem = _asked(f'"{text}"', factory)

@@ -12,7 +12,7 @@ from landscape.core.surface import Surface
 from landscape.problem import Problem
 from landscape.sweep.merge_files import merge
 from landscape.sweep.options import Options
-from landscape.sweep.plan import Geometry, plan_line, plan_surface
+from landscape.sweep.plan import DirectionSpec, plan_line, plan_surface
 from landscape.sweep.run import run
 from landscape.sweep.seeds import check_seeds
 
@@ -60,7 +60,7 @@ def line(
         RunError: when the computation fails; what was measured is in the file.
     """
     asked = Options.of(options)
-    geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
+    geometry = DirectionSpec(seed, normalize, ignore, only, directions, asked.bn)
     seeds = None if seeds is None else check_seeds(seeds)
     return run(lambda: plan_line(problem, start, end, x, seeds, geometry), asked)
 
@@ -108,5 +108,5 @@ def surface(
         RunError: when the computation fails; what was measured is in the file.
     """
     asked = Options.of(options)
-    geometry = Geometry(seed, normalize, ignore, only, directions, asked.bn)
+    geometry = DirectionSpec(seed, normalize, ignore, only, directions, asked.bn)
     return run(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked)

@@ -16,13 +16,13 @@ from landscape.core.weights import Weights, parameter_names, read
 from landscape.errors import InputError
 from landscape.problem import Problem
 
-__all__ = ["Ground", "Model", "described_filters"]
+__all__ = ["BasePoint", "NamedWeights", "described_filters"]
 
 _LISTED = 20  # parameters named one by one in an attribute
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class NamedWeights:
     """A model that may lie in the subspace: its name, its weights by the names of the model that moves, and as they are stored."""
 
     name: str
@@ -31,7 +31,7 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class BasePoint:
     """The problem points are measured with, and the model at the origin.
 
     Attributes:
@@ -45,18 +45,18 @@ class Ground:
 
     given: Problem
     problem: Problem
-    origin: Model
+    origin: NamedWeights
     effective: bool = False
     pruned: Mapping[str, Tensor] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def stored(cls, problem: Problem, checkpoint: Checkpoint | None, name: str) -> Ground:
+    def stored(cls, problem: Problem, checkpoint: Checkpoint | None, name: str) -> BasePoint:
         """The weights as they are stored: what lines between checkpoints, and directions from files, move."""
         weights = weights_of(checkpoint, problem.model)
-        return cls(problem, problem, Model(name, weights, weights))
+        return cls(problem, problem, NamedWeights(name, weights, weights))
 
-    def baked(self) -> Ground:
+    def baked(self) -> BasePoint:
         """The same model by its effective weights, which random directions move; itself where all weights are stored as they are.
 
         Under weight norm, spectral norm, parametrizations and pruning, a layer computes with a weight that it stores in parts. The
@@ -72,8 +72,8 @@ class Ground:
         attributes = {"effective_weights": _listed([f"{name} ({', '.join(dict.fromkeys(ways))})" for name, ways in parts.items()])}
         if constrained:
             attributes["leaves_constraint"] = _listed(constrained)
-        origin = Model(self.origin.name, weights, self.origin.stored)
-        return Ground(self.given, self.problem.with_model(model), origin, True, held, attributes)
+        origin = NamedWeights(self.origin.name, weights, self.origin.stored)
+        return BasePoint(self.given, self.problem.with_model(model), origin, True, held, attributes)
 
     def check_only(self, only: str | None) -> None:
         """Refuse a glob that names parts of weights, where the weights move as a whole.
@@ -91,7 +91,7 @@ class Ground:
                     f"{effective_name(modules, name)}: name that"
                 )
 
-    def naming(self, names: Sequence[str]) -> Ground:
+    def naming(self, names: Sequence[str]) -> BasePoint:
         """The ground that has weights of some names: by its effective weights where one of them is among the names."""
         return self if set(names).isdisjoint(stored_in_parts(self.problem.model)) else self.baked()
 

@@ -41,7 +41,7 @@ def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], o
         draw = list(plan.axes[1].values).index(node[1])
         coordinates = tuple(node[0] if i == draw else 0.0 for i in range(plan.n_draws))
     again = measured_as(objective, coordinates, {split: int(counts[stored[0]]) for split, counts in old.examples.items()}).estimates
-    allowed = _LOSSY_AGREEMENT if objective.engine.lossy else _AGREEMENT
+    allowed = _LOSSY_AGREEMENT if objective.engine.reduced_precision else _AGREEMENT
     where = ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(plan.axes, node, strict=True))
     for key in keys:
         before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
@@ -88,8 +88,8 @@ def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples:
         return ""
     place = tuple(_TENTH * coordinate for coordinate in far_corner(plan)) or (0.0,)
     at_most = {sample.split: min(sample.size, _EXAMPLES) for sample in samples}
-    precision = "fp32" if objective.engine.lossy else None
-    mine = executor.together(lambda: losses_of(objective.measure(place, precision=precision, at_most=at_most), samples))
+    precision = "fp32" if objective.engine.reduced_precision else None
+    mine = executor.on_all_ranks(lambda: losses_of(objective.measure(place, precision=precision, at_most=at_most), samples))
     first, *others = executor.gather(mine)
     origin = plan.parameters_of(plan.subspace.origin)
     allowed = allowed_relative(origin, [main_type(plan.problem.model), objective.engine.dtype])

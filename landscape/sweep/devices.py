@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import torch
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.parallel import Executor, usable_cores
 
-__all__ = ["Place", "choose_device", "choose_threads", "described", "n_sharing"]
+__all__ = ["Placement", "choose_device", "choose_threads", "described", "n_sharing"]
 
 _MOST_HOSTS = 8  # hosts named one by one
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a rank computes.
 
     `device` is its name in that process, `hardware` what is the same for processes that share it, `model` a name for people.
@@ -32,7 +32,7 @@ class Place:
     threads: int
 
     @classmethod
-    def of(cls, device: torch.device) -> Place:
+    def of(cls, device: torch.device) -> Placement:
         """The place of this process."""
         host, threads = socket.gethostname(), torch.get_num_threads()
         if device.type != "cuda":
@@ -44,19 +44,19 @@ class Place:
         return cls(host, str(device), hardware, properties.name, threads)
 
 
-def n_sharing(mine: Place, places: Sequence[Place]) -> int:
+def n_sharing(mine: Placement, places: Sequence[Placement]) -> int:
     """How many ranks compute on the very device of one of them."""
     return sum((place.host, place.hardware) == (mine.host, mine.hardware) for place in places)
 
 
-def described(places: Sequence[Place]) -> str:
+def described(places: Sequence[Placement]) -> str:
     """Where the ranks of a job compute, as one line: hosts, ranks, devices, threads.
 
     >>> place = Place("node1", "cpu", "cpu", "", 2)
     >>> described([place, place])
     '2 ranks on node1: cpu, 2 threads each'
     """
-    hosts: dict[str, list[Place]] = {}
+    hosts: dict[str, list[Placement]] = {}
     for place in places:
         hosts.setdefault(place.host, []).append(place)
     texts: dict[tuple[int, str], list[str]] = {}
@@ -76,7 +76,7 @@ def _named(hosts: Sequence[str]) -> str:
     return ", ".join(hosts[:_MOST_HOSTS]) + (", …" if len(hosts) > _MOST_HOSTS else "")
 
 
-def _devices(places: Sequence[Place]) -> str:
+def _devices(places: Sequence[Placement]) -> str:
     """The devices of a host's ranks."""
     if all(place.device == "cpu" for place in places):
         return "cpu"
@@ -94,7 +94,7 @@ def choose_device(wanted: str, executor: Executor) -> torch.device:
     """
     kind, _, number = wanted.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and re.fullmatch("[0-9]{1,4}", number))):
-        raise InputError(f'unknown device "{wanted}": {nearest(kind.lower(), ["auto", "cpu", "cuda", "cuda:0"])}')
+        raise InputError(f'unknown device "{wanted}": {did_you_mean(kind.lower(), ["auto", "cpu", "cuda", "cuda:0"])}')
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -69,8 +69,8 @@ def described(engine: Engine) -> str:
     """An engine in a few words."""
     layout = "channels last" if engine.channels_last else "channels first"
     layout += ", batch norm folded" if engine.folded else ""
-    lanes = f" {engine.lanes} points at once" if engine.mode == "batched" else ""
-    return f"{engine.mode}{lanes}, batch {engine.batch_size}, {layout}"
+    points_per_pass = f" {engine.points_per_pass} points at once" if engine.mode == "batched" else ""
+    return f"{engine.mode}{points_per_pass}, batch {engine.batch_size}, {layout}"
 
 
 def _stored(old: Surface | None) -> dict[str, Any]:
@@ -129,5 +129,5 @@ def _check_batched(objective: Objective) -> None:
         return
     place = (0.1,) * objective.n_directions
     (at_once,) = objective.measure_all([place])  # first, while the model itself stands elsewhere
-    if not agree(objective.measure(place), at_once, 1e-2 if objective.engine.lossy else 1e-4):
+    if not agree(objective.measure(place), at_once, 1e-2 if objective.engine.reduced_precision else 1e-4):
         raise RuntimeError("points computed at once get other values")

@@ -11,7 +11,7 @@ from torch import Tensor
 from landscape.core.weights import difference, digest, norm
 from landscape.errors import InputError
 from landscape.evaluate import Measurement, Sample
-from landscape.sweep.base import Model
+from landscape.sweep.base import NamedWeights
 from landscape.sweep.plan import Plan
 
 __all__ = ["direction_arrays", "far_corner", "has_other_statistics", "losses_of", "parts_of", "place_of"]
@@ -19,7 +19,7 @@ __all__ = ["direction_arrays", "far_corner", "has_other_statistics", "losses_of"
 _IN_PLANE = 1e-5  # a model lies in the plane when its distance is below this share of its distance from the origin
 
 
-def place_of(plan: Plan, model: Model) -> tuple[tuple[float, ...], bool]:
+def place_of(plan: Plan, model: NamedWeights) -> tuple[tuple[float, ...], bool]:
     """The coordinates of a model, `(n_directions,)`, and whether it lies in the subspace."""
     origin = plan.models[0]
     n = len(plan.subspace.directions)
@@ -63,7 +63,7 @@ def parts_of(plan: Plan) -> list[dict[str, Tensor]]:
     return [{**direction.parameters, **direction.buffers} for direction in plan.subspace.directions]
 
 
-def has_other_statistics(plan: Plan, model: Model) -> bool:
+def has_other_statistics(plan: Plan, model: NamedWeights) -> bool:
     """Whether a model's buffers are not the origin's."""
     origin, parameters = plan.models[0].weights, set(plan.parameters_of(plan.models[0].weights))
     first, second = ({name: held[name] for name in origin if name not in parameters} for held in (origin, model.weights))

@@ -13,7 +13,7 @@ from landscape.core.surface import Surface
 from landscape.errors import LandscapeError, RunError
 from landscape.evaluate import Measurement
 from landscape.parallel import Executor, Share, Task
-from landscape.parallel.signals import rescued_by
+from landscape.parallel.signals import on_shutdown
 from landscape.progress import Progress
 from landscape.sweep import messages, rank_stats
 from landscape.sweep.blocks import Part, blocks_of
@@ -21,14 +21,14 @@ from landscape.sweep.checks import measure_again, metrics_of
 from landscape.sweep.located_models import direction_arrays
 from landscape.sweep.options import Options
 from landscape.sweep.paired_errors import PairedErrors
-from landscape.sweep.point_worker import Index, Measuring, Result
+from landscape.sweep.point_worker import Index, PointWorker, Result
 from landscape.sweep.precision_audit import Audit, AuditError
 from landscape.sweep.provenance import describe_run, describe_subject
-from landscape.sweep.rank_stats import Work
-from landscape.sweep.result_writer import Record
-from landscape.sweep.resume import blank, differing, merge, pending
+from landscape.sweep.rank_stats import RankStats
+from landscape.sweep.result_writer import ResultWriter
+from landscape.sweep.resume import blank, describe_changes, merge, pending
 from landscape.sweep.self_check import SelfCheck, complain
-from landscape.sweep.setup import Bench
+from landscape.sweep.setup import RunContext
 from landscape.sweep.tolerance_audit import ToleranceAudit
 from landscape.sweep.tolerance_rounds import settle
 
@@ -41,23 +41,23 @@ _POINTS_AT_THE_END = 6  # what the self-check after the last point costs, in poi
 class Sweep:
     """One run: begin (on the root), measure (on every rank), finish (on the root)."""
 
-    def __init__(self, executor: Executor, options: Options, bench: Bench, progress: Progress) -> None:
+    def __init__(self, executor: Executor, options: Options, context: RunContext, progress: Progress) -> None:
         self._executor = executor
-        self._plan = bench.plan
+        self._plan = context.plan
         self._options = options
-        self._bench = bench
-        self._audit = Audit(bench.plan, bench.objective, options.audit_tolerance)
-        self._measuring = Measuring(bench.plan, bench.objective, self._audit)
-        self._paired = PairedErrors(bench.plan.problem, bench.objective, bench.samples)
+        self._context = context
+        self._audit = Audit(context.plan, context.objective, options.audit_tolerance)
+        self._worker = PointWorker(context.plan, context.objective, self._audit)
+        self._paired = PairedErrors(context.plan.problem, context.objective, context.samples)
         self._progress = progress
-        self._record: Record | None = None
+        self._writer: ResultWriter | None = None
         self._check: SelfCheck | None = None
-        self._splits = [sample.split for sample in bench.samples]
+        self._splits = [sample.split for sample in context.samples]
         self._keys: list[str] = []
         self._part = Part.of(options.part)
         self._blocks: list[list[Index]] = []  # those left to compute, on the root
         self._missing: set[Index] = set()  # their points that are to be recorded
-        self._tolerance = ToleranceAudit(bench.plan, bench.objective, bench.samples, self._part.n_parts)
+        self._tolerance = ToleranceAudit(context.plan, context.objective, context.samples, self._part.n_parts)
 
     def begin(self, old: Surface | None, complaint: str = "") -> float:
         """Check the engine, write the file with what is known, and say what is left to measure and how long it takes.
@@ -72,21 +72,21 @@ class Sweep:
         Raises:
             SelfCheckError: when a check fails; nothing was written.
         """
-        plan, bench, engine = self._plan, self._bench, self._bench.objective.engine
+        plan, context, engine = self._plan, self._context, self._context.objective.engine
         check = self._check = self._checked(old, complaint)
-        self._measuring.known = check.measured
+        self._worker.known = check.measured
         metrics = metrics_of(plan, check.keys)
         self._keys = [metric.key for metric in metrics]
-        now = describe_run(self._options.command, engine, self._executor.n_ranks, bench.batch_size_asked)
+        now = describe_run(self._options.command, engine, self._executor.n_ranks, context.batch_size_asked)
         now |= {"part": str(self._part)} if self._part.n_parts > 1 else {}
         surface = blank(
             plan.kind,
             plan.axes,
             metrics,
-            bench.samples,
-            bench.objective.fractions,
+            context.samples,
+            context.objective.fractions,
             attributes=describe_subject(plan, engine, check.needs_batch_size, self._options.basin_level),
-            data={sample.split: sample.described() for sample in bench.samples},
+            data={sample.split: sample.described() for sample in context.samples},
             points=tuple(check.points),
             checks=check.attributes,
             runs=(now,),
@@ -94,21 +94,21 @@ class Sweep:
         if old is not None:
             surface = merge(old, surface, str(self._options.to))
             self._tolerance.resume(old, surface)
-            measure_again(plan, bench.objective, bench.samples, old, str(self._options.to))
-            if old.runs and (changes := differing(now, old.runs[-1])):
+            measure_again(plan, context.objective, context.samples, old, str(self._options.to))
+            if old.runs and (changes := describe_changes(now, old.runs[-1])):
                 self._progress.note(changes)
         self._blocks, self._missing = self._left(set(pending(surface, self._keys)))
         path = Path(self._options.to) if self._options.to is not None else None
         directions = direction_arrays(plan) if self._options.save_directions else None
-        self._paired.begin(surface, old, check.measured.get((0.0,) * bench.objective.n_directions))
-        self._record = Record(surface, path, directions, self._paired, resumed=old is not None)
+        self._paired.begin(surface, old, check.measured.get((0.0,) * context.objective.n_directions))
+        self._writer = ResultWriter(surface, path, directions, self._paired, resumed=old is not None)
         return self._announce(check.seconds)
 
     def _checked(self, old: Surface | None, complaint: str) -> SelfCheck:
         """The self-check before the first point; a failure ends the run, or is said and goes along."""
-        bench, engine = self._bench, self._bench.objective.engine
+        context, engine = self._context, self._context.objective.engine
         named = self._options.batch_size == engine.batch_size or (old is not None and "batch_size" in old.attributes)
-        check = SelfCheck(self._plan, bench.objective, bench.samples, bench.calibration, named, self._options.audit_tolerance)
+        check = SelfCheck(self._plan, context.objective, context.samples, context.calibration, named, self._options.audit_tolerance)
         check.before()
         if complaint:
             check.fail(complaint)
@@ -124,17 +124,17 @@ class Sweep:
 
         The audit comes first, so that a precision too coarse is found early; it is repeated in every run.
         """
-        blocks = blocks_of(self._audit.points, self._plan.grid.indices(), self._measuring.lanes)
+        blocks = blocks_of(self._audit.points, self._plan.grid.indices(), self._worker.points_per_pass)
         missing = pending.intersection(index for block in self._part.of_blocks(blocks) for index in block)
         audited = set(self._audit.points) if missing else set()
         return [block for block in blocks if not (missing | audited).isdisjoint(block)], missing
 
     def audit(self, deadline: float, seconds: float) -> None:
         """With a tolerance, measure the points of its audit and settle after how many examples any point may stop."""
-        self._measuring.slowest = seconds
-        surface = self._record.surface if self._record is not None and self._missing else None
-        share_out = partial(self._share_out, deadline=deadline, seconds=seconds)
-        settle(self._executor, self._tolerance, self._bench.objective, self._measuring, surface, self._keys, share_out, self._add)
+        self._worker.slowest = seconds
+        surface = self._writer.surface if self._writer is not None and self._missing else None
+        run_task = partial(self._share_out, deadline=deadline, seconds=seconds)
+        settle(self._executor, self._tolerance, self._context.objective, self._worker, surface, self._keys, run_task, self._add)
 
     def measure(self, deadline: float, seconds: float) -> None:
         """Measure the points left, until all are done or no further one would end before the deadline.
@@ -143,12 +143,12 @@ class Sweep:
             deadline: of the monotonic clock.
             seconds: that a point takes, at most.
         """
-        self._measuring.slowest = 0.0 if self._bench.objective.engine.tolerance else seconds
+        self._worker.slowest = 0.0 if self._context.objective.engine.tolerance else seconds
         started = time.perf_counter()
-        self._bench.objective.stopwatch.reset()
+        self._context.objective.stopwatch.reset()
         blocks = [] if self._tolerance.unsettled else [block for block in self._blocks if not self._is_done(block)]
-        share = self._share_out(blocks, self._compute, self._take, deadline, self._measuring.lanes * seconds)
-        self._measuring.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
+        share = self._share_out(blocks, self._compute, self._take, deadline, self._worker.points_per_pass * seconds)
+        self._worker.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
 
     def _share_out(
         self, items: Sequence[Any], compute: Callable[[Any], Any], take: Callable[[Any, Any], None], deadline: float, seconds: float
@@ -158,14 +158,14 @@ class Sweep:
             items,
             compute,
             take,
-            late=lambda: self._measuring.late(deadline),
-            tend=self._tend,
-            rescue=self._rescued,
+            out_of_time=lambda: self._worker.out_of_time(deadline),
+            heartbeat=self._tend,
+            on_abort=self._rescued,
             seconds=seconds,
         )
         try:
-            with rescued_by(self._tend, self._end) if self._executor.is_root else nullcontext():
-                return self._executor.share_out(task)
+            with on_shutdown(self._tend, self._end) if self._executor.is_root else nullcontext():
+                return self._executor.run_task(task)
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
         except BaseException as error:
@@ -178,48 +178,48 @@ class Sweep:
         return not open_points and set(self._audit.points).isdisjoint(block)
 
     def _is_measured(self, index: Index) -> bool:
-        return self._record is not None and all(self._record.surface.done[key][index] for key in self._keys)
+        return self._writer is not None and all(self._writer.surface.done[key][index] for key in self._keys)
 
     def _add(self, points: Iterable[tuple[Index, Measurement]]) -> None:
         """Record points that the audit of a tolerance measured, if nothing is known of them yet."""
-        if self._record is not None:
+        if self._writer is not None:
             new = [(index, measurement) for index, measurement in points if not self._is_measured(index)]
-            self._record.add(new)
+            self._writer.add(new)
             self._progress.advance(sum(index in self._missing for index, _ in new))
 
     @property
-    def work(self) -> Work:
+    def work(self) -> RankStats:
         """What this rank did."""
-        return self._measuring.work
+        return self._worker.work
 
     def _compute(self, block: Sequence[Index]) -> list[Result]:
-        if self._measuring.slowest > _SLOW_POINT:  # what is behind a slow point is on disk before it begins
+        if self._worker.slowest > _SLOW_POINT:  # what is behind a slow point is on disk before it begins
             self._tend()
-        return self._measuring.block(block)
+        return self._worker.block(block)
 
     def _take(self, block: Sequence[Index], results: Sequence[Result]) -> None:
         """Record a block that some rank measured."""
-        if self._record is None:
+        if self._writer is None:
             raise RunError("the sweep has not begun")
-        pairs = self._measuring.checked(block, results, self._keys)
-        self._record.add((index, measurement) for index, (measurement, _) in pairs if index in self._missing)
+        pairs = self._worker.checked(block, results, self._keys)
+        self._writer.add((index, measurement) for index, (measurement, _) in pairs if index in self._missing)
         for index, (measurement, exact) in pairs:
             if exact is not None:
                 self._audit.compare(index, measurement, exact)
         self._progress.advance(len(self._missing.intersection(block)))
 
     def _tend(self) -> None:
-        if self._record is not None:
-            self._record.flush()
+        if self._writer is not None:
+            self._writer.flush()
 
-    def finish(self, ranks: Sequence[Work], deadline: float) -> Surface:
+    def finish(self, ranks: Sequence[RankStats], deadline: float) -> Surface:
         """Close the bar, check once more while there is time, complete the file and say how it went.
 
         Raises:
             SelfCheckError: when the check fails; the file is complete, and says so.
         """
         try:
-            with rescued_by(self._tend, self._end):
+            with on_shutdown(self._tend, self._end):
                 failures = self._check_again(deadline)
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
@@ -237,17 +237,17 @@ class Sweep:
 
     def _check_again(self, deadline: float) -> list[str]:
         """The self-check after the last point; what it found beyond the first one."""
-        if self._record is None or self._check is None:
+        if self._writer is None or self._check is None:
             raise RunError("the sweep has not begun")
-        surface, before = self._record.surface, len(self._check.failures)
+        surface, before = self._writer.surface, len(self._check.failures)
         measured = [i for block in self._blocks for i in block if i in self._missing and self._is_measured(i)]
         if time.monotonic() + _POINTS_AT_THE_END * self._check.seconds < deadline:
             self._check.after(surface, measured)
         return self._check.failures[before:]
 
-    def _close(self, ranks: Sequence[Work]) -> Surface:
+    def _close(self, ranks: Sequence[RankStats]) -> Surface:
         self._progress.close()
-        if self._record is None:
+        if self._writer is None:
             raise RunError("the sweep has not begun")
         n_left = sum(not self._is_measured(index) for index in self._missing)
         run = {
@@ -260,23 +260,23 @@ class Sweep:
             **self._audit.described(),
             **self._tolerance.described(),
         }
-        return self._record.finish(run, checks, interrupted=not ranks)
+        return self._writer.finish(run, checks, interrupted=not ranks)
 
     def _saved(self, error: BaseException) -> BaseException:
         """The error that ends the run, with a word about what the file holds; other ranks than the root have none."""
-        return error if self._record is None else self._with_a_word(error, self._close([]))
+        return error if self._writer is None else self._with_a_word(error, self._close([]))
 
     def _rescued(self, error: BaseException) -> BaseException:
         """The same, called from another thread while the main one is deep inside a point."""
-        if self._record is None:
+        if self._writer is None:
             return error
         self._progress.close()
-        self._record.flush()
-        return self._with_a_word(error, self._record.surface)
+        self._writer.flush()
+        return self._with_a_word(error, self._writer.surface)
 
     def _end(self) -> None:
         """End the job after a signal that the main thread does not react to."""
-        self._executor.leave(self._rescued(KeyboardInterrupt()))
+        self._executor.abort(self._rescued(KeyboardInterrupt()))
 
     def _with_a_word(self, error: BaseException, surface: Surface) -> BaseException:
         word = messages.so_far(surface, self._options.to)
@@ -287,9 +287,9 @@ class Sweep:
         return error
 
     def _announce(self, seconds: float) -> float:
-        n_left, engine = len(self._missing), self._bench.objective.engine
-        if engine.lossy and n_left:  # the origin was computed in fp32
-            seconds = self._bench.objective.measure(self._plan.place(self._audit.points[-1])).seconds
+        n_left, engine = len(self._missing), self._context.objective.engine
+        if engine.reduced_precision and n_left:  # the origin was computed in fp32
+            seconds = self._context.objective.measure(self._plan.place(self._audit.points[-1])).seconds
         for line in (*messages.opening(self._plan), *messages.estimate(n_left, seconds, engine, self._executor)):
             self._progress.note(line)
         self._progress.start(self._plan.grid.n_points, self._plan.grid.n_points - n_left)

@@ -16,7 +16,7 @@ from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.progress import Progress
 from landscape.sweep.checks import nan_counts
-from landscape.sweep.resume import check_same, differing, positions, with_intervals
+from landscape.sweep.resume import check_same, describe_changes, positions, with_intervals
 
 __all__ = ["merge"]
 
@@ -65,7 +65,11 @@ def merge(
             if (
                 part.runs
                 and parts[0][1].runs
-                and (changes := differing(part.runs[-1], parts[0][1].runs[-1], f"{name} was made otherwise than {parts[0][0]}:"))
+                and (
+                    changes := describe_changes(
+                        part.runs[-1], parts[0][1].runs[-1], f"{name} was made otherwise than {parts[0][0]}:"
+                    )
+                )
             ):
                 progress.note(changes)
         surface = merged.surface()

@@ -15,7 +15,7 @@ from landscape.parallel import Executor
 from landscape.progress import duration
 from landscape.sweep.blocks import Part
 from landscape.sweep.plan import Plan
-from landscape.sweep.rank_stats import Work
+from landscape.sweep.rank_stats import RankStats
 
 __all__ = ["estimate", "n_done", "opening", "so_far", "what_is_left"]
 
@@ -60,7 +60,7 @@ def so_far(surface: Surface, file: File) -> str:
     return f"{n_done(surface)} {place}"
 
 
-def what_is_left(surface: Surface, file: File, splits: Sequence[str], n_left: int, part: Part, ranks: Sequence[Work]) -> str:
+def what_is_left(surface: Surface, file: File, splits: Sequence[str], n_left: int, part: Part, ranks: Sequence[RankStats]) -> str:
     """What is not measured yet, and why; empty for a complete surface.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.evaluate import MODES, POLICIES, PRECISIONS
 from landscape.sweep.blocks import Part
 
@@ -85,16 +85,16 @@ class Options:
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise InputError(f'no option "{name}": {nearest(name, known)}')
+                raise InputError(f'no option "{name}": {did_you_mean(name, known)}')
         options = cls(**given)
         if options.bn is not None and options.bn not in POLICIES:
-            raise InputError(f'unknown batch-norm policy "{options.bn}": {nearest(options.bn, POLICIES)}')
+            raise InputError(f'unknown batch-norm policy "{options.bn}": {did_you_mean(options.bn, POLICIES)}')
         if options.check not in CHECKS:
-            raise InputError(f'unknown check "{options.check}": {nearest(str(options.check), CHECKS)}')
+            raise InputError(f'unknown check "{options.check}": {did_you_mean(str(options.check), CHECKS)}')
         if options.precision is not None and options.precision not in PRECISIONS:
-            raise InputError(f'unknown precision "{options.precision}": {nearest(options.precision, PRECISIONS)}')
+            raise InputError(f'unknown precision "{options.precision}": {did_you_mean(options.precision, PRECISIONS)}')
         if options.engine is not None and options.engine not in MODES:
-            raise InputError(f'unknown engine "{options.engine}": {nearest(options.engine, MODES)}')
+            raise InputError(f'unknown engine "{options.engine}": {did_you_mean(options.engine, MODES)}')
         if not (math.isfinite(options.audit_tolerance) and options.audit_tolerance > 0):
             raise InputError(
                 f"the audit's tolerance is {options.audit_tolerance:g}; it is a relative deviation above 0, such as 0.01"

@@ -20,11 +20,11 @@ from landscape.core.directions import (
     cosine,
     cosine_spread,
     from_arrays,
-    moving,
-    off_device,
+    offload_to_host,
     orthogonalize,
     random_direction,
     roles,
+    select_parameters,
 )
 from landscape.core.grid import AxisLike, Grid, axis_values
 from landscape.core.subspace import Subspace
@@ -32,11 +32,11 @@ from landscape.core.surface import Axis
 from landscape.core.weights import Weights, digest, parameter_names
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.sweep.base import Ground, Model, described_filters
+from landscape.sweep.base import BasePoint, NamedWeights, described_filters
 from landscape.sweep.batch_norm_policy import settle_policy
 from landscape.sweep.seeds import check_seed, check_seeds
 
-__all__ = ["Geometry", "Plan", "plan_line", "plan_surface"]
+__all__ = ["DirectionSpec", "Plan", "plan_line", "plan_surface"]
 
 BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
@@ -44,7 +44,7 @@ AROUND = (-1.0, 1.0, 51)
 
 
 @dataclass(frozen=True)
-class Geometry:
+class DirectionSpec:
     """How directions are made; None means the default for the directions at hand."""
 
     seed: int = 0
@@ -82,7 +82,7 @@ class Plan:
     subspace: Subspace
     bn: str
     seed: int
-    models: tuple[Model, ...]  # the origin first
+    models: tuple[NamedWeights, ...]  # the origin first
     attributes: Mapping[str, Any] = field(default_factory=dict)  # ignore, only, cosine, cosine_sd, bn_layers, bn_reason
 
     @property
@@ -111,7 +111,7 @@ class Plan:
 
     def offloaded(self, device: torch.device) -> Plan:
         """The plan with its directions where the device's own memory does not hold them."""
-        directions = tuple(off_device(direction, device) for direction in self.subspace.directions)
+        directions = tuple(offload_to_host(direction, device) for direction in self.subspace.directions)
         return replace(self, subspace=Subspace(self.subspace.origin, directions))
 
     def parameters_of(self, weights: Mapping[str, Tensor]) -> Weights:
@@ -125,7 +125,7 @@ def plan_line(
     end: Checkpoint | None,
     x: AxisLike | None,
     seeds: Sequence[int] | None,
-    geometry: Geometry,
+    geometry: DirectionSpec,
 ) -> Plan:
     """A line: between two checkpoints, along a random direction, or along several.
 
@@ -134,16 +134,16 @@ def plan_line(
     """
     seeds = None if seeds is None else check_seeds(seeds)
     names = names_of({"model": start, "end": end})
-    ground = Ground.stored(problem, start, names[0])
+    base = BasePoint.stored(problem, start, names[0])
     values = axis_values(x if x is not None else BETWEEN_LINE if end is not None else AROUND)
     if end is not None:
         if seeds is not None:
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
-        goal = Ground.stored(problem, end, names[1]).origin
-        directions, bn, attributes = _differences(problem, geometry, [ground.origin, goal], False, {"x": values})
+        goal = BasePoint.stored(problem, end, names[1]).origin
+        directions, bn, attributes = _differences(problem, geometry, [base.origin, goal], False, {"x": values})
         along = Axis("x", values, directions[0].described())
-        return _plan(problem, ground, "line", (along,), directions, bn, geometry.seed, [goal], attributes)
-    ground, directions, bn, attributes = _spanning(ground, geometry, {"x": values}, seeds)
+        return _plan(problem, base, "line", (along,), directions, bn, geometry.seed, [goal], attributes)
+    base, directions, bn, attributes = _spanning(base, geometry, {"x": values}, seeds)
     axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
     if seeds is not None:
         first = directions[0].described()
@@ -155,7 +155,7 @@ def plan_line(
         digests = {"sha256": [direction.sha256 for direction in directions], "norm": [direction.norm for direction in directions]}
         draws = Axis("seed", np.array(seeds, dtype=np.float64), {"label": "seed"})
         axes = (Axis("x", values, {**shared, **digests}), draws)
-    return _plan(problem, ground, "line", axes, directions, bn, geometry.seed, [], attributes)
+    return _plan(problem, base, "line", axes, directions, bn, geometry.seed, [], attributes)
 
 
 def plan_surface(
@@ -166,7 +166,7 @@ def plan_surface(
     x: AxisLike | None,
     y: AxisLike | None,
     orthogonal: bool,
-    geometry: Geometry,
+    geometry: DirectionSpec,
 ) -> Plan:
     """A plane: random around one checkpoint, or through three.
 
@@ -181,13 +181,13 @@ def plan_surface(
     default = BETWEEN_PLANE if through else AROUND
     values = {name: axis_values(axis if axis is not None else default) for name, axis in (("x", x), ("y", y))}
     names = names_of({"model": start, "end_x": end_x, "end_y": end_y})
-    ground = Ground.stored(problem, start, names[0])
+    base = BasePoint.stored(problem, start, names[0])
     goals = []
     if through:
-        goals = [Ground.stored(problem, goal, name).origin for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
-        directions, bn, attributes = _differences(problem, geometry, [ground.origin, *goals], orthogonal, values)
+        goals = [BasePoint.stored(problem, goal, name).origin for name, goal in zip(names[1:], (end_x, end_y), strict=True)]
+        directions, bn, attributes = _differences(problem, geometry, [base.origin, *goals], orthogonal, values)
     else:
-        ground, directions, bn, attributes = _spanning(ground, geometry, values, None)
+        base, directions, bn, attributes = _spanning(base, geometry, values, None)
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
             attributes["cosine"] = cosine(*directions)
@@ -201,29 +201,29 @@ def plan_surface(
         )
         raise InputError(f"the two directions are parallel, so that they span no plane; {why}")
     axes = tuple(Axis(name, v, d.described()) for (name, v), d in zip(values.items(), directions, strict=True))
-    return _plan(problem, ground, "surface", axes, directions, bn, geometry.seed, goals, attributes)
+    return _plan(problem, base, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 
 
 def _plan(
     problem: Problem,
-    ground: Ground,
+    base: BasePoint,
     kind: str,
     axes: tuple[Axis, ...],
     directions: Sequence[Direction],
     bn: str,
     seed: int,
-    goals: Sequence[Model],
+    goals: Sequence[NamedWeights],
     attributes: Mapping[str, Any],
 ) -> Plan:
-    subspace = Subspace(ground.origin.weights, tuple(directions))
+    subspace = Subspace(base.origin.weights, tuple(directions))
     # What the checkpoint holds, whatever is moved of it, so that files of one checkpoint are known by one digest.
-    attributes = {"weights_sha256": digest(ground.origin.stored), **attributes, **ground.attributes}
-    models = (ground.origin, *goals)
-    return Plan(ground.problem, ground.given, ground.effective, kind, axes, subspace, bn, seed, models, attributes)
+    attributes = {"weights_sha256": digest(base.origin.stored), **attributes, **base.attributes}
+    models = (base.origin, *goals)
+    return Plan(base.problem, base.given, base.effective, kind, axes, subspace, bn, seed, models, attributes)
 
 
 def _differences(
-    problem: Problem, geometry: Geometry, models: Sequence[Model], orthogonal: bool, axes: Mapping[str, np.ndarray]
+    problem: Problem, geometry: DirectionSpec, models: Sequence[NamedWeights], orthogonal: bool, axes: Mapping[str, np.ndarray]
 ) -> tuple[list[Direction], str, dict[str, Any]]:
     """The directions from the first model to the others, what running statistics do, and the attributes to store."""
     if geometry.normalize not in (None, "none"):
@@ -232,7 +232,7 @@ def _differences(
         raise InputError("--directions replaces random directions; it does not go with several checkpoints")
     origin, ignored = models[0], geometry.ignored or ()
     model_roles = roles(problem.model)
-    names = moving(origin.weights, model_roles, ignored, geometry.only)
+    names = select_parameters(origin.weights, model_roles, ignored, geometry.only)
     directions = [between(origin.weights, goal.weights, problem.model, names, (origin.name, goal.name)) for goal in models[1:]]
     attributes = _attributes(ignored, geometry.only)
     if len(directions) == 2:
@@ -245,8 +245,8 @@ def _differences(
 
 
 def _spanning(
-    ground: Ground, geometry: Geometry, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
-) -> tuple[Ground, list[Direction], str, dict[str, Any]]:
+    base: BasePoint, geometry: DirectionSpec, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
+) -> tuple[BasePoint, list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
     ignored: tuple[str, ...] = ()
     if geometry.directions is not None:
@@ -254,36 +254,36 @@ def _spanning(
             raise InputError(
                 "directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them"
             )
-        ground, directions = _from_file(Path(geometry.directions), ground, list(axes))
-        model_roles = roles(ground.problem.model, ground.problem.filters)
+        base, directions = _from_file(Path(geometry.directions), base, list(axes))
+        model_roles = roles(base.problem.model, base.problem.filters)
         names, normalize = list(directions[0].parameters), "none"
-        check_finite({name: ground.origin.weights[name] for name in names}, ground.origin.name)
+        check_finite({name: base.origin.weights[name] for name in names}, base.origin.name)
     else:
-        ground = ground.baked()
-        model_roles = roles(ground.problem.model, ground.problem.filters)
+        base = base.baked()
+        model_roles = roles(base.problem.model, base.problem.filters)
         normalize = geometry.normalize or "filter"
         ignored = ("bias", "norm") if geometry.ignored is None else geometry.ignored
-        ground.check_only(geometry.only)
-        names = moving(ground.origin.weights, model_roles, ignored, geometry.only)
-        check_finite({name: ground.origin.weights[name] for name in names}, ground.origin.name)
+        base.check_only(geometry.only)
+        names = select_parameters(base.origin.weights, model_roles, ignored, geometry.only)
+        check_finite({name: base.origin.weights[name] for name in names}, base.origin.name)
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
-        start, pruned = ground.origin.weights, ground.pruned
+        start, pruned = base.origin.weights, base.pruned
         directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
     attributes = _attributes(ignored, geometry.only)
     if normalize in ("filter", "unit-filter"):
-        attributes |= described_filters(ground.problem, model_roles, names)
+        attributes |= described_filters(base.problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
-        attributes["cosine_sd"] = cosine_spread(ground.origin.weights, model_roles, names, normalize, ground.pruned)
-    policy = settle_policy(ground.problem, geometry.bn, ground.origin.weights, directions, axes)
-    return ground, policy.directions, policy.bn, {**attributes, **policy.attributes}
+        attributes["cosine_sd"] = cosine_spread(base.origin.weights, model_roles, names, normalize, base.pruned)
+    policy = settle_policy(base.problem, geometry.bn, base.origin.weights, directions, axes)
+    return base, policy.directions, policy.bn, {**attributes, **policy.attributes}
 
 
 def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
     return {"ignore": ",".join(ignored) or "none", "only": only or ""}
 
 
-def _from_file(path: Path, ground: Ground, axes: Sequence[str]) -> tuple[Ground, list[Direction]]:
+def _from_file(path: Path, base: BasePoint, axes: Sequence[str]) -> tuple[BasePoint, list[Direction]]:
     """The directions in a file of ours or of tomgoldstein/loss-landscape, and what they move: effective weights by their names."""
     from landscape import io
 
@@ -291,6 +291,6 @@ def _from_file(path: Path, ground: Ground, axes: Sequence[str]) -> tuple[Ground,
     missing = next((axis for axis in axes if axis not in found), None)
     if missing is not None:
         raise InputError(f"{path}: holds no {missing} direction; one of our files needs --save-directions when it is made")
-    ground = ground.naming([name for axis in axes if isinstance(found[axis], Mapping) for name in found[axis]])
-    weights, model = ground.origin.weights, ground.problem.model
-    return ground, [from_arrays(found[axis], weights, model, f"{axis} direction of {path.name}") for axis in axes]
+    base = base.naming([name for axis in axes if isinstance(found[axis], Mapping) for name in found[axis]])
+    weights, model = base.origin.weights, base.problem.model
+    return base, [from_arrays(found[axis], weights, model, f"{axis} direction of {path.name}") for axis in axes]

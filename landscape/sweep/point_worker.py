@@ -11,15 +11,15 @@ from landscape.evaluate import Measurement, Objective, out_of_memory, peak_bytes
 from landscape.parallel.signals import check_ended
 from landscape.sweep.plan import Plan
 from landscape.sweep.precision_audit import Audit
-from landscape.sweep.rank_stats import Work
+from landscape.sweep.rank_stats import RankStats
 
-__all__ = ["Index", "Measuring", "Result"]
+__all__ = ["Index", "PointWorker", "Result"]
 
 Index = tuple[int, ...]
 Result = tuple[Measurement, Measurement | None]  # of a point, and where it is audited, in fp32 as well
 
 
-class Measuring:
+class PointWorker:
     """Measures blocks of points, and keeps account of it.
 
     Args:
@@ -30,14 +30,14 @@ class Measuring:
 
     def __init__(self, plan: Plan, objective: Objective, audit: Audit) -> None:
         self._plan, self._objective, self._audit = plan, objective, audit
-        self.work = Work()
-        self.lanes = objective.engine.lanes if objective.engine.mode == "batched" else 1
+        self.work = RankStats()
+        self.points_per_pass = objective.engine.points_per_pass if objective.engine.mode == "batched" else 1
         self.slowest = 0.0  # seconds of the slowest point so far, or what one is expected to take
         self.known: dict[tuple[float, ...], Measurement] = {}
 
-    def late(self, deadline: float) -> bool:
+    def out_of_time(self, deadline: float) -> bool:
         """Whether a further block would end after a time of the monotonic clock."""
-        return time.monotonic() + self.lanes * self.slowest > deadline
+        return time.monotonic() + self.points_per_pass * self.slowest > deadline
 
     def block(self, block: Sequence[Index]) -> list[Result]:
         """The points of a block, those of the audit in fp32 as well.
@@ -49,10 +49,10 @@ class Measuring:
         check_ended()
         places = [self._plan.place(index) for index in block]
         with self._placed(block):
-            known = [None if self.lanes > 1 else self.known.get(place) for place in places]
+            known = [None if self.points_per_pass > 1 else self.known.get(place) for place in places]
             measured = iter(self._objective.measure_all([p for p, old in zip(places, known, strict=True) if old is None]))
             found = [old or next(measured) for old in known]
-            exact = [self._audit.exact(index, lossy) for index, lossy in zip(block, found, strict=True)]
+            exact = [self._audit.exact(index, reduced_precision) for index, reduced_precision in zip(block, found, strict=True)]
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
         self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
         self.work.n_points += len(block)

@@ -25,7 +25,7 @@ class Audit:
     """Compares points of a run in tf32 or bf16 with the same points in fp32; of an exact run there is nothing to compare.
 
     Sixteen points are drawn over the whole grid before the run, among those that are not computed in fp32 anyhow (see
-    `Engine.exact_within`), and the node nearest to the origin joins them. Both times the same examples are used.
+    `Engine.fp32_radius`), and the node nearest to the origin joins them. Both times the same examples are used.
 
     Args:
         plan: the grid, and the seed of the draw.
@@ -39,19 +39,19 @@ class Audit:
         self._allowed = allowed
         self.points: list[Index] = []
         self._n_exact = 0
-        if objective.engine.lossy:
+        if objective.engine.reduced_precision:
             self.points, self._n_exact = _drawn(plan, objective)
         self._relative = self._absolute = 0.0
         self._seen: set[Index] = set()
 
-    def exact(self, index: Index, lossy: Measurement) -> Measurement | None:
+    def exact(self, index: Index, reduced_precision: Measurement) -> Measurement | None:
         """The point in fp32, over the examples the lossy one used; None where it is no point of the audit."""
         if index not in self.points:
             return None
-        used = {key.rpartition("_")[0]: e.n_examples for key, e in lossy.estimates.items() if key.endswith("_loss")}
+        used = {key.rpartition("_")[0]: e.n_examples for key, e in reduced_precision.estimates.items() if key.endswith("_loss")}
         return self._objective.measure(self._plan.place(index), precision="fp32", at_most=used)
 
-    def compare(self, index: Index, lossy: Measurement, exact: Measurement) -> None:
+    def compare(self, index: Index, reduced_precision: Measurement, exact: Measurement) -> None:
         """Take in one point measured both ways.
 
         Raises:
@@ -61,13 +61,13 @@ class Audit:
         for key, estimate in exact.estimates.items():
             if not key.endswith("_loss"):
                 continue
-            relative, absolute = _apart(lossy.estimates[key].value, estimate.value)
+            relative, absolute = _apart(reduced_precision.estimates[key].value, estimate.value)
             self._relative, self._absolute = max(self._relative, relative), max(self._absolute, absolute)
             if relative > self._allowed:
                 engine = self._objective.engine
                 better = "tf32 may do, fp32 will" if engine.precision == "bf16" and engine.device.type == "cuda" else "fp32 will do"
                 raise AuditError(
-                    f"{key} in {engine.precision} is {lossy.estimates[key].value:.6g} where fp32 gives {estimate.value:.6g} "
+                    f"{key} in {engine.precision} is {reduced_precision.estimates[key].value:.6g} where fp32 gives {estimate.value:.6g} "
                     f"({relative:.2g} apart, relative; {self._allowed:g} allowed): --precision {better}, with --overwrite"
                 )
 
@@ -80,7 +80,7 @@ class Audit:
             "audit_relative": self._relative,
             "audit_absolute": self._absolute,
             "audit_tolerance": self._allowed,
-            "fp32_within": self._objective.engine.exact_within,
+            "fp32_within": self._objective.engine.fp32_radius,
             "fp32_points": self._n_exact,
         }
 
@@ -96,11 +96,11 @@ class Audit:
         )
 
 
-def _apart(lossy: float, exact: float) -> tuple[float, float]:
+def _apart(reduced_precision: float, exact: float) -> tuple[float, float]:
     """How far apart two values are, relative and absolute; equal where both are no numbers, infinitely where one is."""
-    if lossy == exact or (math.isnan(lossy) and math.isnan(exact)):
+    if reduced_precision == exact or (math.isnan(reduced_precision) and math.isnan(exact)):
         return 0.0, 0.0
-    gap = abs(lossy - exact)
+    gap = abs(reduced_precision - exact)
     return (gap / max(abs(exact), 1e-300), gap) if math.isfinite(gap) else (math.inf, math.inf)
 
 

@@ -32,7 +32,7 @@ def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_a
         "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
         "engine": engine.mode,
-        "lanes": engine.lanes if engine.mode == "batched" else 1,
+        "lanes": engine.points_per_pass if engine.mode == "batched" else 1,
         "batch_size": engine.batch_size,
         **({"batch_size_asked": batch_size_asked} if halved else {}),
         "channels_last": int(engine.channels_last),

@@ -9,7 +9,7 @@ from typing import Any
 
 from landscape.progress import duration
 
-__all__ = ["Work", "described", "summary", "table"]
+__all__ = ["RankStats", "described", "summary", "table"]
 
 _GIGABYTE = 2**30
 _MOST_STORED = 1000  # ranks told one by one in the file
@@ -17,7 +17,7 @@ _MOST_SHOWN = 16  # and on the screen
 
 
 @dataclass
-class Work:
+class RankStats:
     """What one rank did: its points and examples, and seconds by where they went.
 
     `points` seconds hold those of moving weights and of the model; what is left of them went into losses, metrics and sums. What is
@@ -36,7 +36,7 @@ class Work:
     peak_bytes: int = 0
 
 
-def described(ranks: Sequence[Work]) -> dict[str, Any]:
+def described(ranks: Sequence[RankStats]) -> dict[str, Any]:
     """The attributes of a run: rates over all ranks, shares of their time, and the most memory one of them used, in bytes.
 
     Of several ranks also the parallel efficiency, which is the share of all ranks' time spent inside points, and what each did.
@@ -68,7 +68,7 @@ def described(ranks: Sequence[Work]) -> dict[str, Any]:
     return found
 
 
-def summary(ranks: Sequence[Work]) -> str:
+def summary(ranks: Sequence[RankStats]) -> str:
     """The same for people, in one line; empty where nothing was measured."""
     found = described(ranks)
     if not found:
@@ -81,7 +81,7 @@ def summary(ranks: Sequence[Work]) -> str:
     )
 
 
-def table(ranks: Sequence[Work]) -> str:
+def table(ranks: Sequence[RankStats]) -> str:
     """What each rank did, a line each, or the least, the middle and the most of many; empty for one process."""
     found = described(ranks)
     if len(ranks) == 1 or not found:

@@ -18,12 +18,12 @@ from landscape.sweep.checks import nan_counts
 from landscape.sweep.paired_errors import PairedErrors
 
 if TYPE_CHECKING:
-    from landscape.io import Recorder
+    from landscape.io import FileWriter
 
-__all__ = ["Record"]
+__all__ = ["ResultWriter"]
 
 
-class Record:
+class ResultWriter:
     """Takes measurements in, and ends with a surface that has its numbers and checks. Several threads may use it.
 
     Args:
@@ -52,14 +52,14 @@ class Record:
         self._paired = paired
         self._n_points = 0
         self._started = time.perf_counter()
-        self._file: Recorder | None = None
+        self._file: FileWriter | None = None
         self._displaced = ""  # why the file that was asked for is no longer written
         if path is not None:
             from landscape import io  # here, so that surfaces in memory need no h5py
 
             io.check_untouched(path)
             io.write(surface, path, directions, keep=path if resumed else None)
-            self._file = io.Recorder(path)
+            self._file = io.FileWriter(path)
 
     def add(self, measured: Iterable[tuple[tuple[int, ...], Measurement]]) -> None:
         """Take in what the grid points of a block gave, together or not at all; a value stored by an earlier run stays what it was."""
@@ -125,7 +125,7 @@ class Record:
                 raise RunError(f"{self._displaced}; all that was measured is in {self._file.path}")
         return self.surface
 
-    def _store(self, deed: Callable[[Recorder], None]) -> None:
+    def _store(self, deed: Callable[[FileWriter], None]) -> None:
         """Do something to the file; where it is lost to us, go on in one beside it, which holds all that was measured."""
         from landscape import io
 

@@ -12,7 +12,7 @@ from landscape.core.surface import BY_METRIC, Axis, Metric, Surface
 from landscape.errors import InputError
 from landscape.evaluate import Sample, wilson
 
-__all__ = ["blank", "check_same", "differing", "merge", "pending", "positions", "with_intervals"]
+__all__ = ["blank", "check_same", "describe_changes", "merge", "pending", "positions", "with_intervals"]
 
 _ATTRIBUTES = ("weights_sha256", "ignore", "only", "filters", "bn", "bn_calibration", "precision", "tolerance")
 _RUN = ("package_version", "package_commit", "torch", "device", "threads", "engine", "batch_size", "n_ranks")
@@ -61,7 +61,7 @@ def blank(
     )
 
 
-def differing(run: Mapping[str, Any], before: Mapping[str, Any], what: str = "resuming with") -> str:
+def describe_changes(run: Mapping[str, Any], before: Mapping[str, Any], what: str = "resuming with") -> str:
     """What differs between two runs without changing what is measured, as one line; empty when nothing does."""
     changes = [
         f"{name} {before[name]} → {run[name]}" for name in _RUN if name in before and name in run and before[name] != run[name]

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from landscape.core.surface import Surface
-from landscape.parallel import Executor, launched
+from landscape.parallel import Executor, detect_executor
 from landscape.progress import Progress
 from landscape.sweep.checks import compare_ranks
 from landscape.sweep.devices import choose_device, choose_threads
@@ -32,12 +32,12 @@ def run(plan_of: Callable[[], Plan], options: Options) -> Surface:
         RunError: when the computation fails; what was measured is in the file.
         KeyboardInterrupt: likewise.
     """
-    executor = launched()
+    executor = detect_executor()
     try:
         with isolated():
             return _run(plan_of, options, executor)
     except BaseException as error:
-        executor.abandon(error)
+        executor.fail(error)
         raise
 
 
@@ -48,20 +48,20 @@ def _run(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> S
     torch.set_num_threads(choose_threads(options.threads, executor))
     try:
         with Progress(options.quiet or not executor.is_root) as progress, ExitStack() as held:
-            executor.at_root(lambda: held.enter_context(reserved(options, progress.note)))
-            plan = executor.made(lambda: check_plan(plan_of(), options))
-            old = executor.at_root(lambda: read_existing(options))
+            executor.on_root(lambda: held.enter_context(reserved(options, progress.note)))
+            plan = executor.load_or_receive(lambda: check_plan(plan_of(), options))
+            old = executor.on_root(lambda: read_existing(options))
             if options.offload:  # rebound, so that nothing holds on to the directions in memory
-                plan = executor.together(partial(_offloaded, plan, options, executor))
-            bench = prepare(plan, options, executor, old, progress)
-            check_agreement(executor, bench.plan, bench.samples)
-            sweep = Sweep(executor, options, bench, progress)
-            complaint = compare_ranks(executor, bench.plan, bench.objective, bench.samples)
-            seconds = executor.at_root(lambda: sweep.begin(old, complaint))
+                plan = executor.on_all_ranks(partial(_offloaded, plan, options, executor))
+            context = prepare(plan, options, executor, old, progress)
+            check_agreement(executor, context.plan, context.samples)
+            sweep = Sweep(executor, options, context, progress)
+            complaint = compare_ranks(executor, context.plan, context.objective, context.samples)
+            seconds = executor.on_root(lambda: sweep.begin(old, complaint))
             sweep.audit(deadline, seconds)
             sweep.measure(deadline, seconds)
             ranks = executor.gather(sweep.work)
-            return executor.at_root(lambda: sweep.finish(ranks, deadline))
+            return executor.on_root(lambda: sweep.finish(ranks, deadline))
     finally:
         torch.set_num_threads(before)
         if _uses_cuda():

@@ -20,20 +20,20 @@ from landscape.evaluate import Engine, Objective, Sample, choose, free_bytes, ma
 from landscape.parallel import Executor
 from landscape.problem import Examples
 from landscape.progress import Progress
-from landscape.sweep.devices import Place, choose_device, described, n_sharing
+from landscape.sweep.devices import Placement, choose_device, described, n_sharing
 from landscape.sweep.engine_choice import settle
 from landscape.sweep.options import Options, bytes_of
 from landscape.sweep.plan import Plan
 from landscape.sweep.provenance import package_version, source_commit
 
-__all__ = ["Bench", "check_agreement", "check_plan", "prepare", "read_existing", "reserved"]
+__all__ = ["RunContext", "check_agreement", "check_plan", "prepare", "read_existing", "reserved"]
 
 _MANY_POINTS = 1_000_000
 _MOST_POINTS = 10_000_000  # as many as are read back from a file
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class RunContext:
     """What each rank computes with."""
 
     plan: Plan
@@ -96,29 +96,29 @@ def read_existing(options: Options) -> Surface | None:
         raise InputError(f"{error}; nothing was overwritten: choose another name, or --overwrite to replace it") from error
 
 
-def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None, progress: Progress) -> Bench:
+def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None, progress: Progress) -> RunContext:
     """The objective on this rank's device, computed as rank 0 decides: as the file to go on with was, as asked, or as is fastest.
 
     Raises:
         InputError: when the problem cannot be computed; on every rank, whichever found it.
     """
-    device = executor.together(lambda: choose_device(options.device, executor))
+    device = executor.on_all_ranks(lambda: choose_device(options.device, executor))
     if device.type == "cuda":
         torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
     if "bn_reason" in plan.attributes:
         progress.note(f"batch norm {plan.bn}: {plan.attributes['bn_reason']}")
-    samples, calibration = executor.together(lambda: _examples(plan, options))
-    settled = executor.at_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
-    mine = Place.of(device)
+    samples, calibration = executor.on_all_ranks(lambda: _examples(plan, options))
+    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
+    mine = Placement.of(device)
     places = executor.gather(mine)
     if executor.n_ranks > 1:
         progress.note(described(places))
-    memory = executor.together(lambda: bytes_of(options.memory, free_bytes(device))) / n_sharing(mine, places)
+    memory = executor.on_all_ranks(lambda: bytes_of(options.memory, free_bytes(device))) / n_sharing(mine, places)
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
     while True:
-        objective = executor.together(partial(_tried, plan, samples, engine, calibration))
+        objective = executor.on_all_ranks(partial(_tried, plan, samples, engine, calibration))
         if all(executor.gather(objective is not None)) and objective is not None:
-            return Bench(plan, objective, samples, calibration, asked)
+            return RunContext(plan, objective, samples, calibration, asked)
         size = engine.batch_size or 1
         if size == 1:
             raise InputError(f"one example at a time does not fit the memory of {device}; use a device with more, or --offload")
@@ -164,15 +164,15 @@ def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -
         "data": " ".join(sample.sha256 for sample in samples) + (plan.problem.examples("train").sha256 if plan.calibrates else ""),
     }
     everybody = executor.gather(mine)
-    executor.at_root(lambda: _compare(everybody))
+    executor.on_root(lambda: _compare(everybody))
 
 
 def _compare(everybody: Sequence[dict[str, str]]) -> None:
     first, *others = everybody
     for rank, theirs in enumerate(others, start=1):
-        differing = [what for what in first if what != "host" and theirs[what] != first[what]]
-        if differing:
+        describe_changes = [what for what in first if what != "host" and theirs[what] != first[what]]
+        if describe_changes:
             raise InputError(
-                f"rank {rank} on {theirs['host']} has other {', '.join(differing)} than rank 0 on {first['host']}; "
+                f"rank {rank} on {theirs['host']} has other {', '.join(describe_changes)} than rank 0 on {first['host']}; "
                 "give every rank the same files and code"
             )

@@ -144,7 +144,7 @@ class ToleranceAudit:
         self._asked = Round(points, dict(self.first_looks), whole)
         return self._asked
 
-    def take(self, index: Index, measurement: Measurement, whole: bool) -> None:
+    def on_result(self, index: Index, measurement: Measurement, whole: bool) -> None:
         """Take in what a point of the last round gave."""
         losses = {split: measurement.estimates[f"{split}_loss"] for split in self._sizes}
         if whole:

@@ -8,7 +8,7 @@ from typing import Any
 from landscape.core.surface import Surface
 from landscape.evaluate import Measurement, Objective
 from landscape.parallel import Executor
-from landscape.sweep.point_worker import Index, Measuring
+from landscape.sweep.point_worker import Index, PointWorker
 from landscape.sweep.tolerance_audit import Round, ToleranceAudit
 
 __all__ = ["settle"]
@@ -20,10 +20,10 @@ def settle(
     executor: Executor,
     audit: ToleranceAudit,
     objective: Objective,
-    measuring: Measuring,
+    worker: PointWorker,
     surface: Surface | None,
     keys: Sequence[str],
-    share_out: ShareOut,
+    run_task: ShareOut,
     add: Callable[[Iterable[tuple[Index, Measurement]]], None],
 ) -> None:
     """Measure the points of an audit round by round, and let every rank's points stop where it says they may.
@@ -47,17 +47,17 @@ def settle(
             add(audit.final())
         return asked
 
-    while (asked := executor.at_root(ask)) is not None:
+    while (asked := executor.on_root(ask)) is not None:
         objective.begin_looking_at(asked.first_looks)
 
         def compute(index: Index, whole: bool = asked.whole) -> Measurement:
-            return measuring.alone(index, whole)
+            return worker.alone(index, whole)
 
-        def take(index: Index, found: Measurement, whole: bool = asked.whole) -> None:
-            ((_, (measurement, _)),) = measuring.checked([index], [(found, None)], keys)
-            audit.take(index, measurement, whole)
+        def on_result(index: Index, found: Measurement, whole: bool = asked.whole) -> None:
+            ((_, (measurement, _)),) = worker.checked([index], [(found, None)], keys)
+            audit.on_result(index, measurement, whole)
             if whole:
                 add([(index, measurement)])
 
-        share_out(asked.points, compute, take)
-    objective.begin_looking_at(executor.at_root(lambda: audit.first_looks))
+        run_task(asked.points, compute, on_result)
+    objective.begin_looking_at(executor.on_root(lambda: audit.first_looks))

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from landscape.viewer.document import page, write_page
-from landscape.viewer.live import Follower, follow
+from landscape.viewer.live import LiveReader, follow
 
-__all__ = ["Follower", "follow", "page", "write_page"]
+__all__ = ["LiveReader", "follow", "page", "write_page"]

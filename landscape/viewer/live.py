@@ -19,14 +19,14 @@ from landscape.viewer.content import content
 from landscape.viewer.document import name_surfaces, page
 from landscape.viewer.panels import about
 
-__all__ = ["Follower", "follow"]
+__all__ = ["LiveReader", "follow"]
 
 _PAUSE = 1.0  # seconds at least between two readings, however many ask
 _WINDOW = 120.0  # seconds over which the speed is taken
 _PATIENCE = 30.0  # seconds without a new point after which the page says so; or five times the longest pause so far
 
 
-class Follower:
+class LiveReader:
     """What has been measured so far, read again when somebody asks and the last reading is a second old.
 
     A reading that fails, because a writer is in the middle of something, changes nothing: the last good one stays.
@@ -137,7 +137,7 @@ def _are_complete(surfaces: Sequence[Surface]) -> bool:
     return all(surface.complete for surface in surfaces)
 
 
-def follow(follower: Follower, say: Callable[[str], None], port: int = 0) -> None:
+def follow(follower: LiveReader, say: Callable[[str], None], port: int = 0) -> None:
     """Serve the page on 127.0.0.1 until interrupted, and say under which address.
 
     It answers GET for the page and its news and nothing else, and only to requests that name this very host: a page of another
@@ -167,7 +167,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a reader who leaves in the middle of an answer is no error."""
 
 
-def _handler(follower: Follower) -> type[BaseHTTPRequestHandler]:
+def _handler(follower: LiveReader) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 30

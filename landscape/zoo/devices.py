@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
 __all__ = ["PRECISIONS", "choose_device", "choose_precision"]
 
@@ -42,7 +42,7 @@ def choose_precision(name: str, device: torch.device, safe: bool) -> str:
         InputError: for an unknown name, or bf16 where the device has none.
     """
     if name not in PRECISIONS:
-        raise InputError(f'unknown precision "{name}": {nearest(name, PRECISIONS)}')
+        raise InputError(f'unknown precision "{name}": {did_you_mean(name, PRECISIONS)}')
     able = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if name == "bf16" and not able:
         raise InputError(f"training in bf16 wants a CUDA device that has it, and this is {device}; take fp32 or auto")

@@ -16,10 +16,10 @@ from landscape.errors import InputError
 from landscape.zoo.problems import Blueprint, Setting, blueprint
 from landscape.zoo.training import ProgressCallback, Training, train
 
-__all__ = ["train_or_keep"]
+__all__ = ["load_or_train"]
 
 
-def train_or_keep(
+def load_or_train(
     problem: str,
     folder: Path,
     epochs: int,

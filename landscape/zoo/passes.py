@@ -16,13 +16,13 @@ from landscape.zoo.losses import StreamCrossEntropy
 from landscape.zoo.recipes import Recipe
 from landscape.zoo.sources import Augmentation
 
-__all__ = ["Pass", "Step"]
+__all__ = ["EpochIterator", "Step"]
 
 Step = tuple[Tensor, float]  # the mean loss with its graph, and its weight: examples, tokens or pixels
 
 
 @dataclass(frozen=True)
-class Pass:
+class EpochIterator:
     """What all passes of a training have in common; calling it makes one.
 
     Attributes:

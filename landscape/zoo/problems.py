@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.problem import Problem
 from landscape.zoo.architectures import ARCHITECTURES, Architecture, Groups
 from landscape.zoo.catalogue import CATALOGUE
@@ -162,7 +162,7 @@ def _find(name: str) -> tuple[str, Architecture, Groups]:
         if groups is not None and home is not None and SOURCES[home].kind in architecture.kinds:
             return home, architecture, groups
     raise InputError(
-        f'the zoo has no problem "{name}": {nearest(name, (known for known, _, _ in CATALOGUE))}; "landscape problems" lists them'
+        f'the zoo has no problem "{name}": {did_you_mean(name, (known for known, _, _ in CATALOGUE))}; "landscape problems" lists them'
     )
 
 

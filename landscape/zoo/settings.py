@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
 __all__ = ["Choice", "Number", "Setting", "Spec", "WholeNumber", "settle"]
 
@@ -68,7 +68,7 @@ class Choice:
             InputError: when it is none of them.
         """
         if value not in self.words:
-            raise InputError(f"{name}: {key}={value} is unknown: {nearest(str(value), self.words)}")
+            raise InputError(f"{name}: {key}={value} is unknown: {did_you_mean(str(value), self.words)}")
         return str(value)
 
 
@@ -83,7 +83,7 @@ def settle(name: str, spec: Spec, settings: Mapping[str, Setting]) -> dict[str, 
     """
     for key in settings:
         if key not in spec:
-            raise InputError(f'{name} has no setting "{key}"; ' + nearest(key, spec))
+            raise InputError(f'{name} has no setting "{key}"; ' + did_you_mean(key, spec))
     return {key: kind.read(name, key, settings.get(key, kind.default)) for key, kind in spec.items()}
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.modules import copy_module
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.problem import PerExample
 from landscape.problem.data import map_tensors
 from landscape.problem.losses import Loss
@@ -135,7 +135,7 @@ def unit_inputs(model: nn.Module, loss: Loss | PerExample, batch: Any, layer: st
     private = copy_module(model).eval()
     layers = dict(private.named_modules())
     if layer not in layers or not layer:
-        raise InputError(f'the model {type(model).__name__} has no layer "{layer}": {nearest(layer, filter(None, layers))}')
+        raise InputError(f'the model {type(model).__name__} has no layer "{layer}": {did_you_mean(layer, filter(None, layers))}')
     if train:
         for module in private.modules():
             module.training = isinstance(module, nn.modules.batchnorm._NormBase)

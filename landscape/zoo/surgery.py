@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.weights import Weights, read
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.zoo.models import VGG9, ConvolutionalNetwork, MultilayerPerceptron
 from landscape.zoo.models.cnn import Pooling
 from landscape.zoo.models.layers import Maxout
@@ -101,7 +101,7 @@ class Growth:
         grown = {}
         for name, tensor in direction.items():
             if name not in self._shapes:
-                raise InputError(f"the teacher has no {name}: {nearest(name, self._shapes)}")
+                raise InputError(f"the teacher has no {name}: {did_you_mean(name, self._shapes)}")
             if tensor.shape != self._shapes[name]:
                 raise InputError(f"{name} has shape {tuple(tensor.shape)}, the teacher's {tuple(self._shapes[name])}")
             move = self._moves[name]
@@ -188,7 +188,7 @@ def deepen(model: nn.Module, after: str) -> Growth:
     """
     names = hidden_layers(model)
     if after not in names:
-        raise InputError(f'the net has no hidden layer "{after}": {nearest(after, names)}')
+        raise InputError(f'the net has no hidden layer "{after}": {did_you_mean(after, names)}')
     layer = next(layer for layer in _layers(model) if layer.name == after)
     if layer.units is None or not isinstance(layer.units[1], nn.ReLU):
         units = "none" if layer.units is None else type(layer.units[1]).__name__
@@ -234,7 +234,7 @@ def _layers(model: nn.Module) -> list[_Layer]:
 def _check_widths(names: Mapping[str, int], widths: Mapping[str, int]) -> None:
     for name, width in widths.items():
         if name not in names:
-            raise InputError(f'the net has no hidden layer "{name}": {nearest(str(name), names)}')
+            raise InputError(f'the net has no hidden layer "{name}": {did_you_mean(str(name), names)}')
         if isinstance(width, bool) or not isinstance(width, int):
             raise InputError(f"{width!r} units for layer {name} are not a whole number")
         if width < names[name]:

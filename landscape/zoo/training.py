@@ -26,7 +26,7 @@ from landscape.problem.data import map_tensors
 from landscape.zoo.devices import choose_device, choose_precision
 from landscape.zoo.folder import Folder
 from landscape.zoo.outcome import Training, find_failure, measure, perplexity
-from landscape.zoo.passes import Pass
+from landscape.zoo.passes import EpochIterator
 from landscape.zoo.problems import Blueprint, Setting, blueprint
 
 __all__ = ["ProgressCallback", "Training", "find_failure", "train"]
@@ -114,7 +114,7 @@ class _Trainer:
         self.splits = {split: _resident(problem.examples(split), device) for split in problem.splits}
         self.generator = torch.Generator().manual_seed(how.seed)
         self.optimizer = self.recipe.make_optimizer(self.model.parameters())
-        self.passes = Pass(
+        self.passes = EpochIterator(
             self.model, self.loss, self.splits["train"], self.recipe, self.generator, plan.augment, self._autocast
         )  # fmt: skip
         self.watched = "valid" if "valid" in self.splits else "test"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 from landscape.parallel import usable_cores
 from landscape.zoo.study import Result, add_options, closing_table, write_gallery
 
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     names = [name for name in STUDIES if name in (options.studies or STUDIES)]
     unknown = next((name for name in options.studies if name not in STUDIES), None)
     if unknown is not None:
-        return _say(f'no study "{unknown}": {nearest(unknown, STUDIES)}', 2)
+        return _say(f'no study "{unknown}": {did_you_mean(unknown, STUDIES)}', 2)
     out = options.out or Path("studies", options.size)
     began = time.perf_counter()
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from landscape import Problem, plotting
 from landscape.measures import barrier
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main, told
+from landscape.zoo.study import Claim, Study, StudyRun, main, told
 from landscape.zoo.study.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 
 NETS = {"with batch norm": "vgg9", "without": "vgg9-nobn"}
@@ -21,7 +21,7 @@ LINES = {"start": "from start to solution", "solutions": "between two solutions"
 STEP_SIZES = (0.05, 0.1, 0.2, 0.4)  # Santurkar et al. 2018, figure 4, go up to 0.4 times the gradient
 
 
-def prepare(stage: Stage, net: str, shift: int = 0) -> tuple[Problem, Training, list[str]]:
+def prepare(stage: StudyRun, net: str, shift: int = 0) -> tuple[Problem, Training, list[str]]:
     """The problem, its training, and the checkpoints at which steps are measured."""
     name, epochs = f"{stage.pick('digits-', 'digits-', '')}{net}", stage.pick(6, 12, 60)
     n_steps, stride = stage.pick((64, 9), (130, 3), (101, 10))
@@ -32,7 +32,7 @@ def prepare(stage: Stage, net: str, shift: int = 0) -> tuple[Problem, Training, 
     return stage.problem(name, **settings), training, list(map(str, places))
 
 
-def measure_seed(stage: Stage) -> dict[str, float]:
+def measure_seed(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers, (n, n_points, examples) = dict[str, float](), stage.pick((5, 7, 512), (17, 25, None), (51, 41, 10000))
     for words, net in NETS.items():
@@ -59,7 +59,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """Loss and gradient along the step, hidden units, planes on one scale, and lines with the three policies."""
     stage, names = stages[0], [f"VGG-9 {words}" for words in NETS]
     stage.save(plotting.graphs(step_panels({words: stage.keep(f"steps-{net}", dict) for words, net in NETS.items()})), "figure")

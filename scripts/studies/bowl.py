@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 
 from landscape import Problem, Surface
-from landscape.measures import barrier, least_curvature, least_second_difference
+from landscape.measures import barrier, least_second_difference, min_curvature
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main, told
+from landscape.zoo.study import Claim, Study, StudyRun, main, told
 
 NETS = {"softmax": "softmax", "perceptron": "mlp-2x32"}
 PLANES = {"solutions": "plane of two solutions", "random": "random plane"}
 
 
-def study_net(stage: Stage, net: str, problem: Problem) -> tuple[dict[str, Surface], list[Training]]:
+def study_net(stage: StudyRun, net: str, problem: Problem) -> tuple[dict[str, Surface], list[Training]]:
     """The plane through an initialization and two solutions, a random one around a solution, the line between both; the trainings."""
     epochs, n = stage.pick(10, 30, 20), stage.pick(13, 25, 51)
     name, no_decay = problem.name.split()[0], {"weight_decay": 0.0}  # what is drawn is the loss that was trained
@@ -42,7 +42,7 @@ def closed_form(problem: Problem, plane: Surface, trainings: Sequence[Training])
     return np.reshape([float(F.cross_entropy(z, labels)) for z in logits], plane.shape)
 
 
-def measure_seed(stage: Stage) -> dict[str, float]:
+def measure_seed(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers = {}
     for net, name in NETS.items():
@@ -52,7 +52,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
         for key, words in PLANES.items():
             surface, found = surfaces[key], surfaces[key].numbers
             highest = np.abs(surface.values["train_loss"]).max()
-            numbers[f"{net}, {words}: least curvature / max|L|"] = least_curvature(surface).value / highest
+            numbers[f"{net}, {words}: least curvature / max|L|"] = min_curvature(surface).value / highest
             numbers[f"{net}, {words}: least second difference / max|L|"] = least_second_difference(surface).value / highest
             numbers[f"{net}, {words}: strict minima"] = told(found.get("minima"))
             numbers[f"{net}, {words}: convex share"] = told(found.get("convexity"))
@@ -63,7 +63,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """Both planes of both networks, each pair on one scale."""
     planes = {plane: [stages[0].read(f"{net}-{plane}") for net in NETS] for plane in ("random", "solutions")}
     nets = ["softmax regression", "two hidden layers"]

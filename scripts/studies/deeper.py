@@ -10,7 +10,7 @@ import numpy as np
 from landscape.plotting import Graph, Trace, graphs
 from landscape.zoo import Training
 from landscape.zoo.identity import write_deepened
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Study, StudyRun, main
 
 NETS = {"plain": "-noshort", "residual": ""}
 UNITS = {"tiny": "blocks", "small": "blocks", "full": "layers"}
@@ -22,22 +22,22 @@ HE = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}  # He et al. 2016, tabl
 FALL = "on ImageNet {} of validation error, 34 against 18 layers (He et al. 2016, table 2)"
 
 
-def depths(stage: Stage) -> tuple[int, ...]:
+def depths(stage: StudyRun) -> tuple[int, ...]:
     """Blocks of the perceptrons; layers of the convolutional networks of the full size."""
     return stage.pick((2, 20), (2, 5, 10, 20, 40), (20, 32, 44, 56, 110))
 
 
-def name_of(stage: Stage, net: str, depth: int) -> str:
+def name_of(stage: StudyRun, net: str, depth: int) -> str:
     """The problem."""
     return stage.pick("digits-residual-{}x32{}", "digits-residual-{}x32{}", "resnet{}{}").format(depth, NETS[net])
 
 
-def train(stage: Stage, net: str, depth: int) -> Training:
+def train(stage: StudyRun, net: str, depth: int) -> Training:
     """Both kinds by one recipe, also the deep plain ones, for which the zoo has a smaller rate at full size."""
     return stage.train(name_of(stage, net, depth), stage.pick(15, 30, 164), f"{net}-{depth}", settings={"learning_rate": 0.1})
 
 
-def measure(stage: Stage) -> dict[str, float]:
+def measure(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     least, most, unit = depths(stage)[0], depths(stage)[-1], UNITS[stage.size]
     numbers: dict[str, float] = {}
@@ -57,7 +57,7 @@ def measure(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """Error by depth and the line to what identities make, over all seeds; planes and lines of the first."""
     first, places, unit, panels = stages[0], np.array(depths(stages[0])), UNITS[stages[0].size], []
     for split, words in (("train", "training"), ("test", "test")):

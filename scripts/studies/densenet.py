@@ -10,7 +10,7 @@ import torch
 
 from landscape.plotting.graphs import Graph, Trace, graphs
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main, told
+from landscape.zoo.study import Claim, Study, StudyRun, main, told
 
 NETS = ("dense", "residual", "plain")
 SHARE = "convexity, {} (fraction of the points)"
@@ -21,7 +21,7 @@ GAIN = "test error, {} less dense (points)"
 SAME: dict[str, float] = {"batch_size": 64, "weight_decay": 1e-4}  # the recipe of Huang et al. 2017 for all three
 
 
-def network(stage: Stage, net: str) -> tuple[str, dict[str, float]]:
+def network(stage: StudyRun, net: str) -> tuple[str, dict[str, float]]:
     """A problem's name and settings: depths and widths at which the three have nearly the same number of parameters."""
     if net == "dense":
         name, size = stage.pick(("digits-densenet16", 6), ("digits-densenet28", 8), ("densenet100", 12))
@@ -30,13 +30,13 @@ def network(stage: Stage, net: str) -> tuple[str, dict[str, float]]:
     return name if net == "residual" else f"{name}-noshort", {"width": size, **SAME}
 
 
-def trained(stage: Stage, net: str) -> Training:
+def trained(stage: StudyRun, net: str) -> Training:
     """A network trained for a seed."""
     name, settings = network(stage, net)
     return stage.train(name, stage.pick(4, 12, 300), net, settings=settings)
 
 
-def measure_seed(stage: Stage) -> dict[str, float]:
+def measure_seed(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers: dict[str, float] = {}
     for net in NETS:
@@ -57,7 +57,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """The three planes on one scale, and what each network gets wrong while it is trained, over all seeds."""
     first, planes = stages[0], [stages[0].read(f"{net}-plane") for net in NETS]
     names = [f"{net} network" for net in NETS]

@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape.measures import barrier
 from landscape.plotting import Graph, graphs
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Study, StudyRun, main
 from landscape.zoo.study.lines import describe_line, rises, trace_lines
 
 SIGMOID = {"units": "sigmoid", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0}  # plain descent leaves it at chance
@@ -26,7 +26,7 @@ CLIMB, BARRIER = "{}: greatest climb (of the drop)", "{}: barrier between two so
 RISE = "ReLU: least rise at both ends of ten random directions (nat)"
 
 
-def study_net(stage: Stage, net: str) -> dict[str, float]:
+def study_net(stage: StudyRun, net: str) -> dict[str, float]:
     """A network for images: its line down, its line to another solution, random directions through it."""
     name, settings, epochs = f"{stage.pick('digits', 'digits', 'mnist')}-{NETS[net][0]}", NETS[net][1], stage.pick(*NETS[net][2])
     problem, training = stage.problem(name, **settings), stage.train(name, epochs, net, settings=settings)
@@ -44,7 +44,7 @@ def study_net(stage: Stage, net: str) -> dict[str, float]:
     return numbers
 
 
-def study_text(stage: Stage) -> dict[str, float]:
+def study_text(stage: StudyRun) -> dict[str, float]:
     """A language model, its state carried along the text: both losses down its line, and the treebank's where that file is there."""
     name = stage.pick("text-lstm-2x32", "text-lstm-2x64", "ptb-lstm-2x200")
     settings = stage.pick({"vocabulary": 500, "length": 500}, {}, {})
@@ -59,7 +59,7 @@ def study_text(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """The lines down, the LSTM's, those between solutions, the random ones: median and range over the seeds; a page of the first."""
     names = sorted({path.stem.rsplit("-seed", 1)[0] for path in stages[0].out.glob("*-seed*.h5")})
     lines = {name: [stage.read(name) for stage in stages if stage.path(name).exists()] for name in names}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from landscape import Problem
 from landscape.zoo.outcome import measure as evaluate
-from landscape.zoo.study import Claim, Stage, Study, main, told
+from landscape.zoo.study import Claim, Study, StudyRun, main, told
 
 NETS = {"with skips": "unet", "without skips": "unet-noskip"}
 SIZES = {"training size": 1, "double size": 2}
@@ -19,7 +19,7 @@ CHANGE, FACTOR = "change of iou at double size, {}", "largest factor between the
 MEASURES = ("basin_radius", "basin_share", "convexity", "turning_points", "minima")
 
 
-def network(stage: Stage, net: str, times: int = 1) -> tuple[str, dict[str, str | int]]:
+def network(stage: StudyRun, net: str, times: int = 1) -> tuple[str, dict[str, str | int]]:
     """A problem's name and settings; without skips the network is one channel wider, so that it has no fewer parameters."""
     width, side = stage.pick(6, 8, 16) + (net == "without skips"), times * stage.pick(32, 64, 256)
     examples = {} if stage.size == "full" else {"examples": stage.pick(48, 64, 0) if times == 1 else 16}
@@ -27,7 +27,7 @@ def network(stage: Stage, net: str, times: int = 1) -> tuple[str, dict[str, str 
     return f"{stage.pick('cells', 'cells', 'membranes')}-{NETS[net]}", settings
 
 
-def trained(stage: Stage, net: str, times: int) -> Problem:
+def trained(stage: StudyRun, net: str, times: int) -> Problem:
     """The trained network, and images so many times as wide as those it was trained on."""
     name, settings = network(stage, net)
     training = stage.train(name, stage.pick(7, 15, 300), NETS[net], settings=settings)
@@ -36,7 +36,7 @@ def trained(stage: Stage, net: str, times: int) -> Problem:
     return problem
 
 
-def study_net(stage: Stage, net: str) -> dict[str, float]:
+def study_net(stage: StudyRun, net: str) -> dict[str, float]:
     """Figures at both sizes, the plane around the solution at one and its middle row at the other."""
     how = {"x": stage.pick((-1, 1, 7), (-1, 1, 13), (-1, 1, 51)), "examples": stage.pick(16, 8, 6), "split": ["test"]}
     problems = {size: trained(stage, net, times) for size, times in SIZES.items()}
@@ -53,7 +53,7 @@ def study_net(stage: Stage, net: str) -> dict[str, float]:
     return {**numbers, FACTOR.format(net): float(np.exp(np.abs(np.log(ratio)).max()))}
 
 
-def measure_seed(stage: Stage) -> dict[str, float]:
+def measure_seed(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers = {name: value for net in NETS for name, value in study_net(stage, net).items()}
     iou = {(net, size): numbers[f"test iou, {net}, {size}"] for net in NETS for size in SIZES}
@@ -61,7 +61,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
     return {**numbers, **gains, **{CHANGE.format(net): abs(iou[net, "double size"] - iou[net, "training size"]) for net in NETS}}
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """Both planes on one scale, by loss and by intersection over union; an image and what is made of it."""
     first, planes = stages[0], [stages[0].read(f"{name}-plane") for name in NETS.values()]
     first.figure("figure", planes, "filled", names=list(NETS), log=True)

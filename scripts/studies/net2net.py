@@ -9,7 +9,7 @@ import torch
 
 from landscape.plotting import Graph, graphs
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Study, StudyRun, main
 from landscape.zoo.study.likeness import copy_gap, corners, in_double, output_gaps, students_of, surface_gap
 from landscape.zoo.study.lines import describe_lead, describe_way, trace_histories, trace_lines
 from landscape.zoo.surgery import Growth
@@ -18,13 +18,13 @@ WORDS = {"wider": "twice as wide", "deeper": "one layer deeper"}
 STARTS = {"student": "from the teacher", "scratch": "from scratch"}
 
 
-def problem_name(stage: Stage, net: str) -> str:
+def problem_name(stage: StudyRun, net: str) -> str:
     """Two hidden layers; twice as wide; one layer more."""
     width = stage.pick(16, 32, 500) * (2 if net == "wider" else 1)
     return f"{stage.pick('digits', 'digits', 'mnist')}-mlp-{3 if net == 'deeper' else 2}x{width}"
 
 
-def train(stage: Stage, net: str, growth: Growth | None = None) -> Training:
+def train(stage: StudyRun, net: str, growth: Growth | None = None) -> Training:
     """From scratch, or from what the teacher gave; then at 0.3 of the rate, so that what is known is not shaken off."""
     epochs = stage.pick(15, 20, 15) if net == "teacher" else stage.pick(8, 20, 15)
     if growth is None:
@@ -33,7 +33,7 @@ def train(stage: Stage, net: str, growth: Growth | None = None) -> Training:
     return stage.train(problem_name(stage, net), epochs, f"{net}-student", settings=how, start=growth.model)
 
 
-def measure_seed(stage: Stage) -> dict[str, float]:
+def measure_seed(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     teacher, problem = train(stage, "teacher"), in_double(stage.problem(problem_name(stage, "teacher")))
     students = students_of(problem, teacher.end, stage.seed)
@@ -58,7 +58,7 @@ def measure_seed(stage: Stage) -> dict[str, float]:
     return {**numbers, "wider: largest difference of copies after training / largest weight": copy_gap(students["wider"], trained)}
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """Test loss by epoch and the lines from start to solution, of all seeds; the three planes on one scale."""
     curves, lines = [], []
     before = {"student": [stage.history("teacher-scratch")[-1]["test_loss"] for stage in stages], "scratch": None}

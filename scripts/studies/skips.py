@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from landscape.plotting import Graph, Trace, graphs
-from landscape.zoo.study import Claim, Stage, Study, main
+from landscape.zoo.study import Claim, Study, StudyRun, main
 from landscape.zoo.study.planes import CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 
 PLANE = (SHARE, CONVEX, TURNING, MINIMA)
@@ -21,12 +21,12 @@ ROUGHER, WIDER = "deepest, turning points without above with", "deepest, share w
 WORSE, HARM = "deepest, test error without above with (% points)", "with, test error deepest above shallowest (% points)"
 
 
-def name_of(stage: Stage, depth: int, net: str) -> str:
+def name_of(stage: StudyRun, depth: int, net: str) -> str:
     """The problem, and its plane."""
     return f"{stage.pick('digits-', 'digits-', '')}resnet{depth}{NETS[net]}"
 
 
-def measure_net(stage: Stage, depth: int, net: str) -> dict[str, float]:
+def measure_net(stage: StudyRun, depth: int, net: str) -> dict[str, float]:
     """The numbers of one network: errors, and those of a random plane around it; of the authors' own weights where there are any."""
     name, n, some = name_of(stage, depth, net), stage.pick(9, 15, 51), stage.pick(150, 200, 5000)
     end, problem = (stage.data_dir or Path()) / "checkpoints" / "li2018" / f"{name.replace('-', '_')}.t7", stage.problem(name)
@@ -40,7 +40,7 @@ def measure_net(stage: Stage, depth: int, net: str) -> dict[str, float]:
     return {**errors, "loss at the origin (nat)": plane.values["train_loss"][n // 2, n // 2], **plane_numbers(plane)}
 
 
-def measure(stage: Stage) -> dict[str, float]:
+def measure(stage: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     nets = {(depth, net): measure_net(stage, depth, net) for depth in DEPTHS[stage.size] for net in NETS}
     numbers = {ROW.format(words, *key): value for key, found in nets.items() for words, value in found.items()}
@@ -53,7 +53,7 @@ def measure(stage: Stage) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[Stage]) -> None:
+def draw(stages: Sequence[StudyRun]) -> None:
     """The planes of the first seed on one scale, and the numbers by depth over all seeds."""
     first, places = stages[0], np.array(DEPTHS[stages[0].size])
     planes = {f"{depth} layers, {net}": first.read(name_of(first, depth, net)) for net in NETS for depth in places}

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from landscape.checkpoints import weights_of
-from landscape.core.directions import moving, random_direction, roles
+from landscape.core.directions import random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
 from landscape.problem import Problem
 from landscape.zoo import problem
@@ -45,7 +45,7 @@ def losses(network: Problem, checkpoint: str) -> np.ndarray:
     """The loss of each image at each point, `(30, 10000)` float32."""
     weights = weights_of(checkpoint, network.model)
     model_roles = roles(network.model)
-    names = moving(weights, model_roles, ("bias", "norm"), None)
+    names = select_parameters(weights, model_roles, ("bias", "norm"), None)
     model = copy.deepcopy(network.model).eval().to(memory_format=torch.channels_last)
     examples = network.examples("train").select(np.arange(N_IMAGES))
     rows = []

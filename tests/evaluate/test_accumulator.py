@@ -88,7 +88,7 @@ def test_a_whole_batch_has_the_weight_it_says(loss: Callable[..., Any], mode: st
     data = {"inputs": tokens()["inputs"].double(), "labels": tokens()["labels"]}
     problem = Problem(model, loss, {"train": data}, per_example=False)
     expected = written_out(problem, loss)
-    engine = objective(problem, still(problem), batch_size=BATCH, mode=mode, lanes=2)
+    engine = objective(problem, still(problem), batch_size=BATCH, mode=mode, points_per_pass=2)
     for _ in range(2):  # what the point before left behind does not count
         (found,) = engine.measure_all([(0.0,)])
         assert found.estimates.keys() == {f"train_{name}" for name in expected}

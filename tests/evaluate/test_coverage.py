@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from landscape.core.surface import UNSURE_BELOW
-from landscape.evaluate.statistics import Estimate, looks, moments, stopped, wilson
+from landscape.evaluate.statistics import Estimate, interim_sizes, moments, tolerance_met, wilson
 
 N = 10_000
 N_ORDERS = 400
@@ -96,8 +96,8 @@ def test_ordinary_samples_are_not_flagged() -> None:
 @pytest.mark.parametrize("tolerance", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_a_tolerances_error_covers_or_the_point_runs_on(name: str, tolerance: float) -> None:
-    runs = zip(*(seen(name, n) for n in looks(N)), strict=True)
-    found = [next(estimate for estimate in run if stopped(estimate, tolerance)) for run in runs]
+    runs = zip(*(seen(name, n) for n in interim_sizes(N)), strict=True)
+    found = [next(estimate for estimate in run if tolerance_met(estimate, tolerance)) for run in runs]
     early = [estimate for estimate in found if estimate.n_examples < N]
     assert not any(unsure(estimate) for estimate in early)
     assert all(estimate.stderr <= tolerance * estimate.value for estimate in early)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from landscape import Problem
 from landscape.core import weights
-from landscape.core.directions import Direction, moving, random_direction, roles
+from landscape.core.directions import Direction, random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
 from landscape.errors import InputError
 from landscape.evaluate import Engine, Objective, choose
@@ -32,7 +32,7 @@ def still(problem: Problem) -> Subspace:
 
 def plane(problem: Problem, seed: int = 0, ignore: tuple[str, ...] = ()) -> Subspace:
     read, found = weights.read(problem.model), roles(problem.model)
-    names = moving(read, found, ignore)
+    names = select_parameters(read, found, ignore)
     return Subspace(read, tuple(random_direction(read, found, names, seed, axis) for axis in "xy"))
 
 
@@ -371,6 +371,6 @@ def test_a_model_that_cannot_be_copied_is_refused() -> None:
 
 def test_bfloat16_computes_lossily_but_moves_weights_exactly() -> None:
     problem = perceptron()
-    exact, lossy = (values(objective(problem, precision=p), (0.5, 0.3))["train_loss"] for p in ("fp32", "bf16"))
-    assert lossy == pytest.approx(exact, rel=2e-2)  # a few units of 2^-8
-    assert lossy != exact
+    exact, reduced_precision = (values(objective(problem, precision=p), (0.5, 0.3))["train_loss"] for p in ("fp32", "bf16"))
+    assert reduced_precision == pytest.approx(exact, rel=2e-2)  # a few units of 2^-8
+    assert reduced_precision != exact

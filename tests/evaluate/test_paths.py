@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from landscape import Problem, zoo
 from landscape.core import weights
-from landscape.core.directions import Direction, moving, off_device, random_direction, roles
+from landscape.core.directions import Direction, offload_to_host, random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
 from landscape.evaluate import Engine, Objective, calibrate, choose
-from landscape.evaluate.data_source import Form, Resident, Streamed
+from landscape.evaluate.data_source import Form, OnDevice, Streaming
 from landscape.evaluate.folding import fold
 from landscape.evaluate.model_copy import computing
 from landscape.evaluate.precision import Conversion
@@ -33,7 +33,7 @@ BATCHED = sorted(set(CATALOGUE) - {"tokens"})  # vmap has no rule for recurrent 
 
 def plane(problem: Problem, ignore: tuple[str, ...] = ("bias", "norm")) -> Subspace:
     read, found = weights.read(problem.model), roles(problem.model)
-    names = moving(read, found, ignore)
+    names = select_parameters(read, found, ignore)
     return Subspace(read, tuple(random_direction(read, found, names, 3, axis) for axis in "xy"))
 
 
@@ -115,7 +115,7 @@ def test_several_points_at_once_are_those_points(name: str) -> None:
     space = plane(problem)
     samples = [choose(problem.examples("train"), None, 0, False)]
     places = [(0.1 * k, -0.2 * k) for k in range(7)]
-    batched = Objective(problem, space, samples, Engine(CPU, "fp64", 10, mode="batched", lanes=3))
+    batched = Objective(problem, space, samples, Engine(CPU, "fp64", 10, mode="batched", points_per_pass=3))
     for place, found in zip(places, batched.measure_all(places), strict=True):
         values = {key: estimate.value for key, estimate in found.estimates.items()}
         assert values == pytest.approx(plain(problem, space, place), rel=1e-12, abs=1e-13)
@@ -126,7 +126,7 @@ def test_a_block_does_not_change_its_points() -> None:
     problem = perceptron()
     space, samples = plane(problem), [choose(problem.examples("train"), None, 0, False)]
     places = [(0.1 * k, 0.3 - 0.05 * k) for k in range(8)]
-    batched = Objective(problem, space, samples, Engine(CPU, "fp32", 10, mode="batched", lanes=4))
+    batched = Objective(problem, space, samples, Engine(CPU, "fp32", 10, mode="batched", points_per_pass=4))
     together = [m.estimates["train_loss"].value for m in batched.measure_all(places)]
     alone = [batched.measure_all([place])[0].estimates["train_loss"].value for place in reversed(places)]
     assert together == alone[::-1]  # to the last bit: whatever the block held, in whatever order
@@ -140,7 +140,9 @@ def test_a_nan_in_one_lane_stays_there() -> None:
     ones = {"weight": torch.ones(1, 1)}
     space = Subspace(ones, (Direction(ones),))
     samples = [choose(problem.examples("train"), None, 0, False)]
-    found = Objective(problem, space, samples, Engine(CPU, "fp64", 8, mode="batched", lanes=2)).measure_all([(0.0,), (-3.0,)])
+    found = Objective(problem, space, samples, Engine(CPU, "fp64", 8, mode="batched", points_per_pass=2)).measure_all(
+        [(0.0,), (-3.0,)]
+    )
     assert found[0].estimates["train_loss"].value == 0.0
     assert math.isnan(found[1].estimates["train_loss"].value)
     assert [m.estimates["train_loss"].n_examples for m in found] == [20, 8]  # seen in the first batch
@@ -148,7 +150,7 @@ def test_a_nan_in_one_lane_stays_there() -> None:
 
 @pytest.mark.parametrize(("example", "used"), [(0, 8), (7, 8), (8, 16), (15, 16), (16, 20)])
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_a_nan_ends_its_pass_with_the_batch_that_holds_it(example: int, used: int, lanes: int) -> None:
+def test_a_nan_ends_its_pass_with_the_batch_that_holds_it(example: int, used: int, points_per_pass: int) -> None:
     """Batches are [0, 8), [8, 16) and [16, 20): the first example of a batch belongs to that batch, not to the one before."""
 
     def loss(model: nn.Module, batch: Tensor) -> Tensor:
@@ -159,7 +161,9 @@ def test_a_nan_ends_its_pass_with_the_batch_that_holds_it(example: int, used: in
     problem = Problem(seeded(lambda: nn.Linear(1, 1, bias=False)), loss, {"train": inputs})
     ones = {"weight": torch.ones(1, 1)}
     samples = [choose(problem.examples("train"), None, 0, False)]
-    engine = Engine(CPU, "fp64", 8, mode="batched", lanes=lanes) if lanes > 1 else Engine(CPU, "fp64", 8)
+    engine = (
+        Engine(CPU, "fp64", 8, mode="batched", points_per_pass=points_per_pass) if points_per_pass > 1 else Engine(CPU, "fp64", 8)
+    )
     found = Objective(problem, Subspace(ones, (Direction(ones),)), samples, engine).measure_all([(0.0,), (1.0,)])
     assert [m.estimates["train_loss"].n_examples for m in found] == [used, used]
 
@@ -333,7 +337,7 @@ def test_examples_that_fit_are_views_and_others_are_streamed() -> None:
     problem = perceptron()
     form = Form(CPU, Conversion(torch.float32, torch.float64), channels_last=False)
     examples = problem.examples("train")
-    resident, streamed = Resident(examples, form), Streamed(examples, form)
+    resident, streamed = OnDevice(examples, form), Streaming(examples, form)
     spans = [(0, 10), (10, 29)]
     for first, second in zip(resident.batches(spans), streamed.batches(spans), strict=True):
         assert first[0].equal(second[0])
@@ -344,7 +348,7 @@ def test_examples_that_fit_are_views_and_others_are_streamed() -> None:
 
 def test_a_direction_off_the_device_is_the_same() -> None:
     direction = plane(perceptron()).directions[0]
-    elsewhere = off_device(direction, CPU)
+    elsewhere = offload_to_host(direction, CPU)
     assert elsewhere.sha256 == direction.sha256
 
 
@@ -354,13 +358,13 @@ def test_a_direction_off_the_device_is_the_same() -> None:
 def test_steps_bfloat16_would_swallow_are_taken_in_fp32() -> None:
     problem = perceptron()
     space, samples = plane(problem, ()), [choose(problem.examples("train"), None, 0, False)]
-    lossy = Objective(problem, space, samples, Engine(CPU, "bf16"))
+    reduced_precision = Objective(problem, space, samples, Engine(CPU, "bf16"))
     exact = Objective(problem, space, samples, Engine(CPU, "fp32"))
     length = weights.norm(space.directions[0].parameters)
     share = 2.0**-6 * weights.norm({n: space.origin[n] for n in space.directions[0].parameters}) / length
     for place, same in (((0.0, 0.0), True), ((0.99 * share, 0.0), True), ((1.01 * share, 0.0), False)):
-        assert lossy.is_exact(place) == same
-        found, wanted = (o(place).estimates["train_loss"].value for o in (lossy, exact))
+        assert reduced_precision.is_exact(place) == same
+        found, wanted = (o(place).estimates["train_loss"].value for o in (reduced_precision, exact))
         assert (found == wanted) == same
     assert not exact.is_exact((0.0, 0.0))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from landscape import Problem
 from landscape.core import weights
-from landscape.core.directions import Direction, moving, random_direction, roles
+from landscape.core.directions import Direction, random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
 from landscape.errors import InputError
 from landscape.evaluate import Engine, Objective, choose
@@ -176,7 +176,7 @@ def both(name: str, n_calibration: int, used: int | None = None, loss: Loss | No
     problem, inputs = problem_of(name, n_calibration)
     problem = Problem(problem.model, loss or nn.CrossEntropyLoss(), problem.data)
     origin, found = weights.read(problem.model), roles(problem.model)
-    direction = random_direction(origin, found, moving(origin, found, ("bias", "norm")))
+    direction = random_direction(origin, found, select_parameters(origin, found, ("bias", "norm")))
     calibration = Examples.read("train", (inputs, torch.zeros(len(inputs), dtype=torch.int64)))
     samples = [choose(problem.examples("train"), None, 0, False)]
     objective = Objective(

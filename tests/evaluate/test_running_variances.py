@@ -110,7 +110,7 @@ def test_a_point_of_a_negative_variance_is_not_a_number(mode: str, own: bool) ->
     model.bn.eps = 1e-2
     first, second = weights.read(model), weights.read(other)
     space = Subspace(first, (between(first, second, model, weights.parameter_names(model)),))
-    engine = Engine(batch_size=8, bn="interpolated", mode=mode, lanes=2)
+    engine = Engine(batch_size=8, bn="interpolated", mode=mode, points_per_pass=2)
     objective = Objective(problem, space, [choose(problem.examples("train"), None, 0, False)], engine)
     places = (-1.0, 0.0, 1.0, 1.5, 0.5)  # at 1.5 the last variance is -5e-4, and -5e-4 + 1e-2 positive
     values = [found.estimates["train_loss"].value for found in objective.measure_all([(place,) for place in places])]

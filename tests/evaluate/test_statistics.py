@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.evaluate.accumulator import Ledger
+from landscape.evaluate.accumulator import MetricAccumulator
 from landscape.evaluate.statistics import Estimate
 
 RNG = np.random.default_rng(0)
 
 
 def estimate(sums: np.ndarray, weights: np.ndarray | None, population: int, batch: int = 7) -> Estimate:
-    ledger = Ledger(len(sums), population, torch.device("cpu"))
+    accumulator = MetricAccumulator(len(sums), population, torch.device("cpu"))
     for start in range(0, len(sums), batch):
         stop = min(start + batch, len(sums))
         part = None if weights is None else torch.from_numpy(weights[start:stop])
-        ledger.record(start, stop, {"loss": (torch.from_numpy(sums[start:stop]), part)})
-    return ledger.loss_estimate(len(sums))
+        accumulator.record(start, stop, {"loss": (torch.from_numpy(sums[start:stop]), part)})
+    return accumulator.loss_estimate(len(sums))
 
 
 def test_a_plain_mean_and_its_error() -> None:
@@ -102,11 +102,11 @@ def test_nothing_that_counts_is_nan() -> None:
 
 
 def test_losses_of_whole_batches_have_no_error() -> None:
-    ledger, start = Ledger(20, 100, torch.device("cpu")), 0
+    accumulator, start = MetricAccumulator(20, 100, torch.device("cpu")), 0
     for value, size in ((1.0, 8), (2.0, 8), (4.0, 4)):
-        ledger.record(start, start + size, {"loss": (torch.tensor(value * size), torch.tensor(float(size)))})
+        accumulator.record(start, start + size, {"loss": (torch.tensor(value * size), torch.tensor(float(size)))})
         start += size
-    found = ledger.loss_estimate(20)
+    found = accumulator.loss_estimate(20)
     assert found.value == (8 + 16 + 16) / 20
     assert found.n_examples == 20
     assert math.isnan(found.stderr)
@@ -116,12 +116,12 @@ def test_losses_of_whole_batches_have_no_error() -> None:
 
 
 def fraction(values: np.ndarray, population: int, batch: int = 7, **options: Any) -> Estimate:
-    ledger = Ledger(len(values), population, torch.device("cpu"), **options)
+    accumulator = MetricAccumulator(len(values), population, torch.device("cpu"), **options)
     for start in range(0, len(values), batch):
         part = torch.from_numpy(values[start : start + batch])
-        ledger.record(start, start + len(part), {"loss": torch_pair(np.ones(len(part))), "accuracy": (part, None)})
-    (host,) = [ledger.summary(len(values)).tolist()]
-    return ledger.estimates(host, len(values))["accuracy"]
+        accumulator.record(start, start + len(part), {"loss": torch_pair(np.ones(len(part))), "accuracy": (part, None)})
+    (host,) = [accumulator.summary(len(values)).tolist()]
+    return accumulator.estimates(host, len(values))["accuracy"]
 
 
 def torch_pair(values: np.ndarray) -> tuple[torch.Tensor, None]:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.evaluate.statistics import Estimate, estimate, looks, moments, stopped
+from landscape.evaluate.statistics import Estimate, estimate, interim_sizes, moments, tolerance_met
 
 N_ORDERS = 400
 N_GRID = 25  # the first points are the nodes of a 5 × 5 grid, and stand for a surface; the others lie near the origin
@@ -63,13 +63,15 @@ def orders(n: int, size: int) -> list[Tensor]:
 
 
 @cache
-def replay(network: str, n_orders: int = N_ORDERS, rule: Rule = stopped) -> dict[float, Replay]:
+def replay(network: str, n_orders: int = N_ORDERS, rule: Rule = tolerance_met) -> dict[float, Replay]:
     losses = population(network)
     truth, size = losses.mean(dim=1).tolist(), losses.shape[1]
     found: dict[float, list[list[Estimate]]] = {tolerance: [] for tolerance in TOLERANCES}
     for order in orders(n_orders, size):
-        shuffled = losses[:, order[: looks(size)[-2]]]
-        seen = [[Estimate.of(row, n, size, 2**-23) for row in moments(shuffled, None, n).tolist()] for n in looks(size)[:-1]]
+        shuffled = losses[:, order[: interim_sizes(size)[-2]]]
+        seen = [
+            [Estimate.of(row, n, size, 2**-23) for row in moments(shuffled, None, n).tolist()] for n in interim_sizes(size)[:-1]
+        ]
         seen.append([Estimate(true, 0.0, size) for true in truth])
         for tolerance, rows in found.items():
             rows.append([next(e for e in point if rule(e, tolerance)) for point in zip(*seen, strict=True)])
@@ -91,9 +93,9 @@ def test_the_replay_is_what_the_plain_rule_does(network: str) -> None:
     for k, order in enumerate(orders(3, size)):
         for point in range(0, len(losses), 4):
             for tolerance in TOLERANCES:
-                for n in looks(size):
+                for n in interim_sizes(size):
                     now = estimate(losses[point, order[:n]], None, size)
-                    if stopped(now, tolerance):
+                    if tolerance_met(now, tolerance):
                         break
                 assert replayed[tolerance].n_examples[k, point] == now.n_examples == n
                 # Sums of 10,000 numbers in float64, in another order: 1e-12 is far above their rounding.

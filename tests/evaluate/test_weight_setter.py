@@ -11,7 +11,7 @@ from torch import nn
 from landscape.core import weights
 from landscape.core.directions import Direction, between
 from landscape.core.subspace import Subspace
-from landscape.evaluate.weight_setter import Mover
+from landscape.evaluate.weight_setter import WeightSetter
 
 
 def pair() -> tuple[nn.Module, nn.Module]:
@@ -30,7 +30,7 @@ def test_the_end_of_a_line_has_the_other_models_statistics_to_the_last_bit() -> 
     start, end = weights.read(first), weights.read(second)
     direction = between(start, end, first, weights.parameter_names(first))
     private = copy.deepcopy(first)
-    move = Mover(private, Subspace(start, (direction,)))
+    move = WeightSetter(private, Subspace(start, (direction,)))
     move((1.0,))
     assert private[1].running_var.equal(second[1].running_var)
     assert private[1].running_mean.equal(second[1].running_mean)
@@ -46,8 +46,8 @@ def test_a_point_does_not_depend_on_the_points_before_it() -> None:
     start = weights.read(first)
     direction = between(start, weights.read(second), first, weights.parameter_names(first))
     once, twice = copy.deepcopy(first), copy.deepcopy(first)
-    Mover(once, Subspace(start, (direction,)))((0.3,))
-    move = Mover(twice, Subspace(start, (direction,)))
+    WeightSetter(once, Subspace(start, (direction,)))((0.3,))
+    move = WeightSetter(twice, Subspace(start, (direction,)))
     for coordinate in (1e6, -2.0, 0.3):
         move((coordinate,))
     assert all(tensor.equal(weights.read(once)[name]) for name, tensor in weights.read(twice).items())
@@ -61,7 +61,7 @@ def test_several_places_at_once_are_those_places(monkeypatch: pytest.MonkeyPatch
     aside = Direction({name: torch.randn_like(start[name]) for name in towards.parameters})
     if by_tensor:
         monkeypatch.setattr("landscape.evaluate.weight_setter._LARGE", 0)  # as with weights too large for a second copy
-    move = Mover(first, Subspace(start, (towards, aside)))
+    move = WeightSetter(first, Subspace(start, (towards, aside)))
     places = [(0.3, 0.0), (0.0, 0.0), (-2.0, 0.5)]
     found = move.several(places)
     for k, place in enumerate(places):
@@ -100,7 +100,7 @@ def test_every_type_is_moved_in_its_own(monkeypatch: pytest.MonkeyPatch, way: st
         {name: part.to(torch.promote_types(start[name].dtype, torch.float32)) for name, part in one.items()} for one in parts
     ]
     del directions[1]["float641"]  # a direction may lack some
-    move = Mover(model, Subspace(start, tuple(map(Direction, directions))), offload=way == "offloaded")
+    move = WeightSetter(model, Subspace(start, tuple(map(Direction, directions))), offload=way == "offloaded")
     places = [(0.3, -0.7), (0.0, 0.0), (-2.0, 0.5), (1e-4, 0.0)]
     found = move.several(places)
     assert set(found) == set(names)

@@ -21,7 +21,7 @@ from cases import CORNERS, coordinates
 import landscape
 from landscape import Surface, atomic
 from landscape.errors import InputError, RunError
-from landscape.io import Recorder
+from landscape.io import FileWriter
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu", "engine": "eager"}
 WHOLE = np.add.outer(100 * np.arange(4.0), np.arange(3.0))
@@ -34,8 +34,8 @@ def plane(to: Path | str | None, function: Callable[..., float] = lambda a, b: 1
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every point is on the disk before the next one begins."""
-    record = Recorder.record
-    monkeypatch.setattr(Recorder, "record", lambda self, points: record(self, points, 0))
+    record = FileWriter.record
+    monkeypatch.setattr(FileWriter, "record", lambda self, points: record(self, points, 0))
 
 
 def meanwhile(deed: Callable[[], object], place: tuple[float, float] = (2, 1)) -> Callable[..., float]:
@@ -211,15 +211,15 @@ def test_a_disk_that_fills_up_before_the_last_rewrite_keeps_every_value(
     monkeypatch.chdir(tmp_path)
     problem = factory("return cases.coordinates(lambda a, b: a * a + b * b)[0]")
     words = surface_command(problem)
-    finish = Recorder.finish
+    finish = FileWriter.finish
 
-    def late(self: Recorder, *content: Any) -> None:
+    def late(self: FileWriter, *content: Any) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_bytes", full)
             finish(self, *content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "finish", late)
+        patch.setattr(FileWriter, "finish", late)
         outcome = command(*words)
     assert outcome.code == 1
     assert len(outcome.err.splitlines()) == 1
@@ -235,14 +235,14 @@ def test_a_disk_that_fills_up_before_the_last_rewrite_keeps_every_value(
 def test_a_disk_that_takes_no_more_points_is_one_line_and_they_are_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    write = Recorder._write
+    write = FileWriter._write
 
-    def failing(self: Recorder, pending: Any) -> None:
+    def failing(self: FileWriter, pending: Any) -> None:
         if self.path.name == "s.h5" and any(index == (2, 1) for _, index, _ in pending):
             raise OSError(number, os.strerror(number))
         write(self, pending)
 
-    monkeypatch.setattr(Recorder, "_write", failing)
+    monkeypatch.setattr(FileWriter, "_write", failing)
     with pytest.raises(RunError, match=r"s\.h5: cannot be written any more \(.*\); all that was measured is in .*rescued-1"):
         plane(tmp_path / "s.h5")
     assert np.array_equal(landscape.read(tmp_path / "s.rescued-1.h5").values["train_loss"], WHOLE)
@@ -256,15 +256,15 @@ def test_a_disk_that_takes_no_more_points_is_one_line_and_they_are_beside(
 def test_where_nothing_beside_can_be_written_either_the_file_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Recorder._write
+    write = FileWriter._write
 
-    def failing(self: Recorder, pending: Any) -> None:
+    def failing(self: FileWriter, pending: Any) -> None:
         if any(index == (2, 1) for _, index, _ in pending):
             monkeypatch.setattr(Path, "write_bytes", full)
             full()
         write(self, pending)
 
-    monkeypatch.setattr(Recorder, "_write", failing)
+    monkeypatch.setattr(FileWriter, "_write", failing)
     with pytest.raises(
         RunError, match=r"cannot be written any more \(the disk is full\), nor any file beside it .*disk is full"
     ) as raised:

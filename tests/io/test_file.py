@@ -198,7 +198,7 @@ def blank(n: int) -> Surface:
 
 def test_recorded_points_are_there_and_others_are_not(tmp_path: Path) -> None:
     path = io.write(blank(3), tmp_path / "s.h5")
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     recorder.record([((1, 2), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=0)
     recorder.record([((0, 0), [("values/train_loss", np.nan), ("done/train_loss", 1)])], seconds_between=0)
     seen = on_disk(path)
@@ -211,7 +211,7 @@ def test_recorded_points_are_there_and_others_are_not(tmp_path: Path) -> None:
 
 def test_marks_wait_for_their_values(tmp_path: Path) -> None:
     path = io.write(blank(2), tmp_path / "s.h5")
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     recorder.record([((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=3600)
     assert not on_disk(path).done["train_loss"].any()
     recorder.flush()
@@ -221,15 +221,15 @@ def test_marks_wait_for_their_values(tmp_path: Path) -> None:
 
 def test_values_are_on_the_disk_before_a_mark_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = io.write(blank(2), tmp_path / "s.h5")
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     seen: list[Surface] = []
-    write = io.Recorder._write
+    write = io.FileWriter._write
 
-    def spy(self: io.Recorder, pending: Any) -> None:
+    def spy(self: io.FileWriter, pending: Any) -> None:
         seen.append(on_disk(path))
         write(self, pending)
 
-    monkeypatch.setattr(io.Recorder, "_write", spy)
+    monkeypatch.setattr(io.FileWriter, "_write", spy)
     recorder.record([((0, 1), [("values/train_loss", 7.0), ("done/train_loss", 1)])], seconds_between=0)
     assert not any(surface.done["train_loss"].any() for surface in seen)
     assert seen[-1].values["train_loss"][0, 1] == 7  # a kill before the marks costs no more than measuring it again
@@ -245,16 +245,16 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
     try:
         held.stdout.readline()
         with pytest.raises(InputError, match="another process"):
-            io.Recorder(path)
+            io.FileWriter(path)
         io.read(path)  # reading is no harm
     finally:
         held.communicate()
-    io.Recorder(path).close()
+    io.FileWriter(path).close()
 
 
 def test_a_file_replaced_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     path = io.write(blank(2), tmp_path / "s.h5")
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     io.write(plane(), path)
     with pytest.raises(io.DisplacedError, match="was replaced by another program"):
         recorder.finish(blank(2), None)
@@ -265,7 +265,7 @@ WRITER = """
 import sys
 import numpy as np
 from landscape import io
-recorder = io.Recorder(sys.argv[1])
+recorder = io.FileWriter(sys.argv[1])
 print("open", flush=True)
 n = int(sys.argv[2])
 for i in range(n):
@@ -289,7 +289,7 @@ def test_after_sigkill_at_any_moment_done_implies_the_value(tmp_path: Path) -> N
             done, values = file["done/train_loss"][()] != 0, file["values/train_loss"][()]
         assert (values[done] == expected[done]).all()
         assert np.isnan(values[~done]).sum() >= (~done).sum() - n * n // 2
-        io.Recorder(path).close()  # and it can be gone on with
+        io.FileWriter(path).close()  # and it can be gone on with
         n_done.append(int(done.sum()))
     assert max(n_done) > 0
 

@@ -114,7 +114,7 @@ def refused(name: str, path: Path) -> None:
     elif name == "merge":
         landscape.merge([path.with_name("part.h5")], path, overwrite=True, quiet=True)
     else:
-        io.adopt(path.with_name("theirs.h5"), path, None, "", lambda surface: {})
+        io.import_surface(path.with_name("theirs.h5"), path, None, "", lambda surface: {})
 
 
 @pytest.mark.parametrize("way", ["sweep", "line", "merge", "import"])
@@ -172,7 +172,7 @@ def test_a_program_with_the_file_open_for_writing_is_noticed(tmp_path: Path, chi
     """HDF5's own locks: a sweep of version 0.1.0, or anybody's h5py."""
     plane(tmp_path / "s.h5")
     child("import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()", tmp_path / "s.h5")
-    for way in (lambda: plane(tmp_path / "s.h5"), lambda: io.Recorder(tmp_path / "s.h5")):
+    for way in (lambda: plane(tmp_path / "s.h5"), lambda: io.FileWriter(tmp_path / "s.h5")):
         with pytest.raises(InputError, match="another process has it open for writing"):
             way()
     assert names(tmp_path) == ["s.h5"]
@@ -309,7 +309,7 @@ for line in sys.stdin:
 def test_plain_h5py_reads_while_a_sweep_writes(tmp_path: Path, child: Any) -> None:
     """With HDF5's default locks, in another process; what it sees as done has its value."""
     path, n = io.write(blank(40), tmp_path / "s.h5"), 40
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     reader = child(READER, path)
     for k in range(n):
         recorder.record([((k,), [("values/train_loss", k + 0.5), ("done/train_loss", 1)])], seconds_between=0)
@@ -330,7 +330,7 @@ def test_a_plain_reader_is_not_in_the_way_of_a_sweep(tmp_path: Path, child: Any)
 
 def test_a_plain_writer_is_kept_out_while_a_sweep_writes(tmp_path: Path) -> None:
     path = io.write(blank(3), tmp_path / "s.h5")
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     code = "import h5py, sys; h5py.File(sys.argv[1], 'r+')"
     said = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert said.returncode == 1

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from landscape.parallel import Serial, launched
+from landscape.parallel import SerialExecutor, detect_executor
 
 LINE = "line small_problems:net a.pt --x -1:1:3 -o out.h5"
 VARIABLES = {
@@ -51,7 +51,7 @@ def test_what_is_no_number_in_the_environment_is_none(here, run, monkeypatch, va
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     assert run("show plane.h5").code == 0
     assert run("show gone.h5").err.startswith("landscape: gone.h5")  # said by this process, as it is no rank
-    assert type(launched()) is Serial
+    assert type(detect_executor()) is SerialExecutor
 
 
 def test_one_rank_needs_no_mpi(run, monkeypatch):

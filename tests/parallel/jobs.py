@@ -174,12 +174,12 @@ import torch
 import cases
 import landscape
 from landscape.cli.main import main
-from landscape.io import Recorder
+from landscape.io import FileWriter
 from landscape.sweep import measuring
 
 rank = int(os.environ.get("PMI_RANK", "0"))
 now = []
-block, record = measuring.Measuring.block, Recorder.record
+block, record = measuring.PointWorker.block, FileWriter.record
 
 def marked(self, indices):
     now[:] = indices
@@ -188,8 +188,8 @@ def marked(self, indices):
     finally:
         now.clear()
 
-measuring.Measuring.block = marked
-Recorder.record = lambda self, points: record(self, points, 0.005)  # so that a test need not wait for the disk
+measuring.PointWorker.block = marked
+FileWriter.record = lambda self, points: record(self, points, 0.005)  # so that a test need not wait for the disk
 
 def deep():
     open(f"deep{rank}", "w").close()

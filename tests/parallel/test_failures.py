@@ -286,10 +286,10 @@ sys.exit(line("--quiet"))
 
 KILLED = f"""
 {SWEEP}
-def slowed(self, indices, usual=measuring.Measuring.block):
+def slowed(self, indices, usual=measuring.PointWorker.block):
     time.sleep({SOON})
     return usual(self, indices)
-measuring.Measuring.block = slowed
+measuring.PointWorker.block = slowed
 landscape.surface(cases.perceptron(), x=(-1, 1, 31), y=(-0.7, 1, 19), engine="batched", to="s.h5", quiet=True, threads=1,
                   time_limit=float(sys.argv[1]))
 """

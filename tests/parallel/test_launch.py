@@ -13,12 +13,12 @@ import pytest
 from jobs import PATIENCE, environment, needs_mpi
 
 from landscape.errors import InputError
-from landscape.parallel import Executor, Ranks, Serial, Task, launched
+from landscape.parallel import Executor, MPIExecutor, SerialExecutor, Task, detect_executor
 
 
 def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
     for plain in ({}, {"PMI_SIZE": "1"}, {"OMPI_COMM_WORLD_SIZE": "1"}, {"SLURM_STEP_NUM_TASKS": "x"}):
-        assert isinstance(launched(plain), Serial)
+        assert isinstance(detect_executor(plain), SerialExecutor)
     code = "import sys; from landscape.cli import main; main(['--version']); print('mpi4py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True).stdout.endswith(
         "False\n"
@@ -28,13 +28,13 @@ def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
 def test_serial_maps_in_order_until_told_to_stop() -> None:
     answers = iter([False, False, True])
     taken: list[tuple[int, int]] = []
-    share = Serial().share_out(
-        Task([1, 2, 3, 4], lambda item: item * 10, lambda *pair: taken.append(pair), late=lambda: next(answers))
+    share = SerialExecutor().run_task(
+        Task([1, 2, 3, 4], lambda item: item * 10, lambda *pair: taken.append(pair), out_of_time=lambda: next(answers))
     )
     assert taken == [(1, 10), (2, 20)]
     assert share.n_items == 2
-    serial = Serial()
-    assert (serial.rank, serial.n_ranks, serial.is_root, serial.gather(3), serial.at_root(lambda: 4), serial.together(lambda: 5)) == (
+    serial = SerialExecutor()
+    assert (serial.rank, serial.n_ranks, serial.is_root, serial.gather(3), serial.on_root(lambda: 4), serial.on_all_ranks(lambda: 5)) == (
         0, 1, True, [3], 4, 5,
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ def test_a_launcher_without_mpi_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(
             InputError, match=rf"{launcher}.* started 4 ranks, but MPI cannot be used .*pip install 'torch-landscape\[mpi\]'"
         ):
-            launched({variable: "4"})
+            detect_executor({variable: "4"})
 
 
 @needs_mpi
@@ -73,7 +73,7 @@ def test_a_launcher_whose_mpi_sees_one_rank_is_refused_with_library_and_fix(tmp_
 
 def test_every_executor_offers_the_same() -> None:
     wanted = {name for name in vars(Executor) if not name.startswith("_")} - {"rank", "n_ranks"}
-    functions: list[Callable[..., Any]] = [Serial, Ranks]
+    functions: list[Callable[..., Any]] = [SerialExecutor, MPIExecutor]
     for kind in functions:
         assert wanted <= set(dir(kind)) | {"local_rank", "n_local_ranks", "is_root"}
 
@@ -86,13 +86,13 @@ def test_serial_counts_its_time_and_lets_errors_through() -> None:
 
     taken: list[int] = []
     with pytest.raises(ValueError, match="no such luck"):
-        Serial().share_out(Task([1, 2, 3, 4], compute, lambda item, _: taken.append(item)))
+        SerialExecutor().run_task(Task([1, 2, 3, 4], compute, lambda item, _: taken.append(item)))
     assert taken == [1, 2]  # what came before is recorded, nothing comes after
 
     def full(item: int, result: int) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
-        Serial().share_out(Task([1, 2], lambda item: item, full))
-    share = Serial().share_out(Task([], compute, lambda item, _: taken.append(item)))
+        SerialExecutor().run_task(Task([1, 2], lambda item: item, full))
+    share = SerialExecutor().run_task(Task([], compute, lambda item, _: taken.append(item)))
     assert (share.n_items, share.busy, share.waiting, share.idle) == (0, 0.0, 0.0, 0.0)

@@ -29,7 +29,7 @@ def shared(n, seconds=0.0, wait=0.0, result=lambda item: item * item, **more):
         time.sleep(chance.random() * wait)
         return result(item)
     items = list(range(n)) if rank == 0 else []
-    share = executor.share_out(Task(items, compute, lambda item, result: taken.append((item, result)), seconds=seconds, **more))
+    share = executor.run_task(Task(items, compute, lambda item, result: taken.append((item, result)), seconds=seconds, **more))
     return taken, [vars(other) for other in executor.gather(share)]
 
 found = {{
@@ -80,17 +80,17 @@ def compute(item):
     done.append(item)
     return rank
 
-share = executor.share_out(Task(list(range(200)), compute, lambda item, result: taken.append((item, result)), late=late, seconds=0.01))
+share = executor.run_task(Task(list(range(200)), compute, lambda item, result: taken.append((item, result)), late=late, seconds=0.01))
 if rank == 0:
     assert sorted(item for item, _ in taken) == list(range(200)), sorted(taken)
     assert sum(result == 1 for _, result in taken) == 1
 assert rank not in (1, 2) or share.n_items == 1
 
 done, taken = [], []
-executor.share_out(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: len(done) >= 3))
-assert executor.at_root(lambda: len(taken)) == 3 * executor.n_ranks
-executor.share_out(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: True))
-assert executor.at_root(lambda: len(taken)) == 3 * executor.n_ranks
+executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: len(done) >= 3))
+assert executor.on_root(lambda: len(taken)) == 3 * executor.n_ranks
+executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: True))
+assert executor.on_root(lambda: len(taken)) == 3 * executor.n_ranks
 """
 
 
@@ -121,7 +121,7 @@ def compute(item):
         time.sleep(0.01)
     return item
 
-executor.share_out(Task(list(range(80)), compute, lambda item, result: taken.append(item), late=late, seconds=1e-3))
+executor.run_task(Task(list(range(80)), compute, lambda item, result: taken.append(item), late=late, seconds=1e-3))
 if rank == 0:
     assert len(mine) > 1
     assert sorted(taken) == list(range(80))
@@ -141,7 +141,7 @@ def compute(item):
         while time.monotonic() < began + 3.5:
             pass
     return item
-executor.share_out(Task([1, 2], compute, lambda item, result: None, tend=lambda: tended.append(time.monotonic() - began)))
+executor.run_task(Task([1, 2], compute, lambda item, result: None, tend=lambda: tended.append(time.monotonic() - began)))
 assert rank or len(tended) >= 2, tended
 """
 
@@ -175,7 +175,7 @@ def meets(ask, *words, kind=Exception):
 
 assert executor.gather(rank * 2) == [0, 2, 4]
 assert executor.together(lambda: rank) == rank
-assert executor.at_root(lambda: ("root", rank)) == ("root", 0)
+assert executor.on_root(lambda: ("root", rank)) == ("root", 0)
 assert executor.made(lambda: rank) == rank
 
 meets(lambda: executor.together(failing([1], InputError("no such axis"))), f"rank 1 on {{host}}: no such axis", kind=InputError)
@@ -185,8 +185,8 @@ assert "in function" in str(error.__cause__), "the traceback of the rank that me
 error = meets(lambda: executor.together(failing([1], SystemExit(3))), f"rank 1 on {{host}}: SystemExit: 3")
 assert len(str(error).splitlines()) == 1
 meets(lambda: executor.together(failing([1], KeyboardInterrupt())), kind=KeyboardInterrupt)
-meets(lambda: executor.at_root(failing([0], InputError("in the file"))), "in the file", kind=InputError)
-assert executor.at_root(failing([1], InputError("not asked"))) == 0
+meets(lambda: executor.on_root(failing([0], InputError("in the file"))), "in the file", kind=InputError)
+assert executor.on_root(failing([1], InputError("not asked"))) == 0
 
 # what only rank 0 can read
 def read(error):
@@ -256,7 +256,7 @@ def sleep(item):
     time.sleep(0.1)
 def go(compute=sleep, take=take, **more):
     try:
-        executor.share_out(Task(items, compute, take, **more))
+        executor.run_task(Task(items, compute, take, **more))
     except BaseException as error:
         executor.abandon(error)
         raise
@@ -442,7 +442,7 @@ def test_an_ended_job_leaves_no_shared_memory(tmp_path: Path) -> None:
 {LIGHT}
 task = Task(list(range(9)), lambda item: 1 // (item - 5), lambda *pair: None)
 try:
-    executor.share_out(task)
+    executor.run_task(task)
 except BaseException as error:
     executor.abandon(error)
 """

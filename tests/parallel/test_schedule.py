@@ -74,11 +74,11 @@ def test_what_a_rank_gives_back_is_handed_out_again_and_to_others(seed: int) -> 
     for _ in range(ROUNDS):
         n_items, n_ranks = chance.randrange(1, 60), chance.randrange(2, 9)
         play = Play(n_items, n_ranks, chance.choice([0.0, 1e-4]))
-        late = set(chance.sample(range(n_ranks), chance.randrange(1, n_ranks + 1)))
+        out_of_time = set(chance.sample(range(n_ranks), chance.randrange(1, n_ranks + 1)))
         for _ in range(chance.randrange(80)):
             rank = chance.randrange(n_ranks)
             if play.held[rank]:
-                give_up = rank in late and chance.random() < 0.3
+                give_up = rank in out_of_time and chance.random() < 0.3
                 play.answer(rank, 1e-4, chance.randrange(len(play.held[rank][0])) if give_up else None)
                 while give_up and play.held[rank]:
                     play.answer(rank, 0.0, 0)
@@ -86,15 +86,15 @@ def test_what_a_rank_gives_back_is_handed_out_again_and_to_others(seed: int) -> 
                     assert not play.ask(rank)  # it has no time
             else:
                 play.ask(rank)
-        for rank in late:
+        for rank in out_of_time:
             if not play.held[rank]:
                 continue
             play.answer(rank, 0.0, 0)
             while play.held[rank]:
                 play.answer(rank, 0.0, 0)
-        play.finish(sorted(set(range(n_ranks)) - late) or sorted(late))
+        play.finish(sorted(set(range(n_ranks)) - out_of_time) or sorted(out_of_time))
         assert Counter(play.done) <= Counter(range(n_items))  # none twice
-        if len(late) < n_ranks:
+        if len(out_of_time) < n_ranks:
             assert sorted(play.done) == list(range(n_items))
 
 

@@ -131,10 +131,10 @@ def test_the_notes_say_how_far_values_may_be_from_the_exact_ones(plane: Make, ki
     data, examples = {"train": {"size": 50000, "used": 50000, "order": "all"}}, {"train": np.full((5, 5), 50000)}
     how = {"data": data, "examples": examples}
     tolerant = bowl(plane, name="tolerant", attributes={"tolerance": 0.02}, stderr={"train_loss": 0.01 * np.sqrt(loss)}, **how)
-    lossy = bowl(
+    reduced_precision = bowl(
         plane, name="lossy", attributes={"precision": "bf16"}, checks={"audit_points": 17, "audit_relative": 0.00131}, **how
     )
-    note = re.sub(r"[ \n]+", " ", figure([tolerant, lossy], kind=kind).get_supxlabel())
+    note = re.sub(r"[ \n]+", " ", figure([tolerant, reduced_precision], kind=kind).get_supxlabel())
     assert (
         "tolerant: each point measured until its loss had a standard error of 2\u00a0%, on 50,000 of 50,000 train examples" in note
     )

@@ -10,15 +10,15 @@ import torch
 
 from landscape.errors import InputError
 from landscape.sweep import devices
-from landscape.sweep.devices import Place, choose_device, choose_threads, described, n_sharing
+from landscape.sweep.devices import Placement, choose_device, choose_threads, described, n_sharing
 
 
-def cpu(host: str = "node1", threads: int = 2) -> Place:
-    return Place(host, "cpu", "cpu", "", threads)
+def cpu(host: str = "node1", threads: int = 2) -> Placement:
+    return Placement(host, "cpu", "cpu", "", threads)
 
 
-def gpu(host: str = "node1", number: int = 0, uuid: str | None = None, model: str = "H100", threads: int = 4) -> Place:
-    return Place(host, f"cuda:{number}", uuid or f"{host}-{number}", model, threads)
+def gpu(host: str = "node1", number: int = 0, uuid: str | None = None, model: str = "H100", threads: int = 4) -> Placement:
+    return Placement(host, f"cuda:{number}", uuid or f"{host}-{number}", model, threads)
 
 
 def executor(cores: float = 4.0, others: tuple[int, ...] = (), local_rank: int = 0) -> Any:
@@ -51,7 +51,7 @@ def executor(cores: float = 4.0, others: tuple[int, ...] = (), local_rank: int =
         ),
     ],
 )
-def test_where_the_ranks_compute_in_one_line(places: list[Place], text: str) -> None:
+def test_where_the_ranks_compute_in_one_line(places: list[Placement], text: str) -> None:
     assert described(places) == text
 
 
@@ -113,4 +113,4 @@ def test_the_place_of_this_process() -> None:
     import socket
 
     torch.set_num_threads(1)
-    assert Place.of(torch.device("cpu")) == Place(socket.gethostname(), "cpu", "cpu", "", 1)
+    assert Placement.of(torch.device("cpu")) == Placement(socket.gethostname(), "cpu", "cpu", "", 1)

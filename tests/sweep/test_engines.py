@@ -48,7 +48,7 @@ def test_an_engine_asked_for_is_stored_reused_and_right(tmp_path: Path, engine: 
 def test_resuming_with_batching_keeps_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = plane(perceptron(), engine="batched").values["train_loss"]
     limits = iter([0.0] * 3 + [1e9] * 100)
-    monkeypatch.setattr("landscape.sweep.point_worker.Measuring.late", lambda self, deadline: next(limits) > 1)
+    monkeypatch.setattr("landscape.sweep.point_worker.PointWorker.late", lambda self, deadline: next(limits) > 1)
     partial = plane(perceptron(), tmp_path / "s.h5", engine="batched")
     done = partial.done["train_loss"].sum()
     assert 0 < done < 49
@@ -228,12 +228,12 @@ def test_streamed_or_offloaded_values_are_the_same(options: dict[str, Any]) -> N
 def test_a_lossy_run_is_audited_over_the_whole_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     problem = perceptron()
     exact = plane(problem, n=9, ignore="none")
-    lossy = plane(problem, tmp_path / "s.h5", n=9, precision="bf16", quiet=False, ignore="none")
+    reduced_precision = plane(problem, tmp_path / "s.h5", n=9, precision="bf16", quiet=False, ignore="none")
     checks = landscape.read(tmp_path / "s.h5").checks
     assert checks["audit_points"] == 17
     assert checks["fp32_points"] == 1
-    assert lossy.values["train_loss"][4, 4] == exact.values["train_loss"][4, 4]  # the origin
-    gaps = np.abs(lossy.values["train_loss"] - exact.values["train_loss"])
+    assert reduced_precision.values["train_loss"][4, 4] == exact.values["train_loss"][4, 4]  # the origin
+    gaps = np.abs(reduced_precision.values["train_loss"] - exact.values["train_loss"])
     assert 0 < checks["audit_absolute"] <= gaps.max()
     assert 0 < checks["audit_relative"] <= (gaps / exact.values["train_loss"]).max() < 0.01
     assert "audit: 17 points in bf16 and in fp32 differ by" in capsys.readouterr().err
@@ -255,11 +255,11 @@ def test_the_audit_finds_what_is_there() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Audit, "__init__", spy)
-        lossy = plane(problem, n=9, precision="bf16", ignore="none")
+        reduced_precision = plane(problem, n=9, precision="bf16", ignore="none")
         plane(problem, n=9, precision="bf16", ignore="none", seed=1)
     exact = plane(problem, n=9, ignore="none").values["train_loss"]
-    gaps = {index: abs(lossy.values["train_loss"][index] - exact[index]) for index in drawn[0]}
-    assert lossy.checks["audit_absolute"] == max(gaps.values())
+    gaps = {index: abs(reduced_precision.values["train_loss"][index] - exact[index]) for index in drawn[0]}
+    assert reduced_precision.checks["audit_absolute"] == max(gaps.values())
     assert drawn[0] != drawn[1]  # drawn by the seed
     assert all((4, 4) in points for points in drawn)
 
@@ -276,9 +276,11 @@ def test_a_run_further_off_than_allowed_ends_and_says_what_would_do(tmp_path: Pa
 
 def test_small_ranges_are_in_fp32_altogether() -> None:
     options = {"x": (-0.01, 0.01, 5), "y": (-0.01, 0.01, 5), "ignore": "none"}
-    lossy = landscape.surface(perceptron(), precision="bf16", **options, **QUIET)
-    assert np.array_equal(lossy.values["train_loss"], landscape.surface(perceptron(), **options, **QUIET).values["train_loss"])
-    assert lossy.checks["fp32_points"] == 25
+    reduced_precision = landscape.surface(perceptron(), precision="bf16", **options, **QUIET)
+    assert np.array_equal(
+        reduced_precision.values["train_loss"], landscape.surface(perceptron(), **options, **QUIET).values["train_loss"]
+    )
+    assert reduced_precision.checks["fp32_points"] == 25
 
 
 def test_the_audit_uses_the_examples_the_point_used() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.parallel import Serial, usable_cores
+from landscape.parallel import SerialExecutor, usable_cores
 from landscape.sweep.devices import choose_device, choose_threads
 from landscape.sweep.options import Options, seconds_of
 
@@ -65,7 +65,7 @@ def test_wrong_time_limits_are_refused(limit: str) -> None:
 def test_threads_are_shared_out() -> None:
     torch.set_num_threads(8)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    assert choose_threads(None, Serial()) == min(8, cores)
+    assert choose_threads(None, SerialExecutor()) == min(8, cores)
     assert choose_threads(None, executor(1, 2)) == max(1, min(8, cores) // 2)
     assert choose_threads(None, executor(0, 100)) == 1
     assert choose_threads(3, executor(0, 100)) == 3

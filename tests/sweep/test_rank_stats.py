@@ -12,14 +12,14 @@ from cases import perceptron
 
 import landscape
 from landscape import io
-from landscape.sweep.rank_stats import Work, described, summary, table
+from landscape.sweep.rank_stats import RankStats, described, summary, table
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 # Two ranks for 10 s: the first spent 8 s in points and 1 s waiting, the second 6 s and 3 s; both were idle for the last second.
-FIRST = Work(
+FIRST = RankStats(
     n_points=40, n_examples=400, wall=10.0, points=7.5, moving=1.0, model=5.0, busy=8.0, waiting=1.0, idle=1.0, peak_bytes=1
 )
-SECOND = Work(
+SECOND = RankStats(
     n_points=30, n_examples=300, wall=9.9, points=5.5, moving=1.0, model=4.0, busy=6.0, waiting=3.0, idle=1.0, peak_bytes=7
 )
 
@@ -49,13 +49,13 @@ def test_one_process_has_no_efficiency_and_no_table() -> None:
     assert "40 points in 10 s: 4 points/s, 40 examples/s" in summary([FIRST])
 
 
-@pytest.mark.parametrize("ranks", [[Work()], [Work(), Work()], [replace(FIRST, n_points=0)] * 2])
-def test_where_nothing_was_measured_nothing_is_said(ranks: list[Work]) -> None:
+@pytest.mark.parametrize("ranks", [[RankStats()], [RankStats(), RankStats()], [replace(FIRST, n_points=0)] * 2])
+def test_where_nothing_was_measured_nothing_is_said(ranks: list[RankStats]) -> None:
     assert (described(ranks), summary(ranks), table(ranks)) == ({}, "", "")
 
 
 def test_a_rank_that_measured_nothing_is_told_of_too() -> None:
-    idle = Work(wall=10.0, idle=9.0, waiting=1.0)
+    idle = RankStats(wall=10.0, idle=9.0, waiting=1.0)
     assert described([FIRST, idle])["parallel_efficiency"] == 8 / 20
     assert table([FIRST, idle]).splitlines()[2].split() == ["1", "0", "0.0", "s", "1.0", "s", "9.0", "s"]
 

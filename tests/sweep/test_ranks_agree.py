@@ -12,13 +12,13 @@ from cases import images, perceptron
 from parallel.jobs import finish, needs_mpi, start
 
 from landscape.evaluate import Engine, Objective, choose
-from landscape.parallel import Serial
+from landscape.parallel import SerialExecutor
 from landscape.problem import Problem
 from landscape.sweep.checks import compare_ranks
-from landscape.sweep.plan import Geometry, plan_surface
+from landscape.sweep.plan import DirectionSpec, plan_surface
 
 
-class Several(Serial):
+class Several(SerialExecutor):
     """Stands for some ranks, whose values at the point are this one's times a factor each."""
 
     def __init__(self, *factors: float) -> None:
@@ -30,7 +30,7 @@ class Several(Serial):
 
 def complaint(problem: Problem, *factors: float, **engine: Any) -> str:
     axis = np.array([-1.0, 0.0, 1.0])
-    plan = plan_surface(problem, None, None, None, axis, axis, False, Geometry())
+    plan = plan_surface(problem, None, None, None, axis, axis, False, DirectionSpec())
     samples = [choose(problem.examples("train"), None, 0, False)]
     objective = Objective(plan.problem, plan.subspace, samples, Engine(torch.device("cpu"), **engine))
     return compare_ranks(Several(*factors), plan, objective, samples)

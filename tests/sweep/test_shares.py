@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from cases import perceptron
 
-from landscape.parallel import Serial
+from landscape.parallel import SerialExecutor
 from landscape.progress import Progress
-from landscape.sweep.devices import Place
+from landscape.sweep.devices import Placement
 from landscape.sweep.options import Options
-from landscape.sweep.plan import Geometry, plan_line
-from landscape.sweep.point_worker import Measuring
+from landscape.sweep.plan import DirectionSpec, plan_line
+from landscape.sweep.point_worker import PointWorker
 from landscape.sweep.setup import prepare
 
 
-class Several(Serial):
+class Several(SerialExecutor):
     """This process as the first of several ranks, the others on these hosts."""
 
     def __init__(self, hosts: list[str]) -> None:
@@ -28,7 +28,7 @@ class Several(Serial):
 
     def gather(self, value: Any) -> list[Any]:
         """As all ranks would answer alike, but for the host they are on."""
-        others = [replace(value, host=host or value.host) if isinstance(value, Place) else value for host in self._hosts]
+        others = [replace(value, host=host or value.host) if isinstance(value, Placement) else value for host in self._hosts]
         return [value, *others]
 
 
@@ -38,22 +38,22 @@ class Several(Serial):
 )
 @pytest.mark.parametrize("memory", ["6M", 3e6])
 def test_the_memory_asked_for_is_shared_among_the_ranks_of_a_device(hosts: list[str], share: float, memory: str | float) -> None:
-    plan = plan_line(perceptron(), None, None, (-1, 1, 3), None, Geometry())
+    plan = plan_line(perceptron(), None, None, (-1, 1, 3), None, DirectionSpec())
     options = Options.of({"memory": memory, "device": "cpu", "engine": "eager", "quiet": True})
     with Progress(quiet=True) as progress:
-        bench = prepare(plan, options, Several(hosts), None, progress)
+        context = prepare(plan, options, Several(hosts), None, progress)
     asked = 6 * 2**20 if memory == "6M" else 3e6
-    assert bench.objective.engine.memory == pytest.approx(asked * share, rel=1e-12)
+    assert context.objective.engine.memory == pytest.approx(asked * share, rel=1e-12)
 
 
 @pytest.mark.parametrize(("mode", "lanes", "at_once"), [("eager", 8, 1), ("compiled", 8, 1), ("batched", 8, 8), ("batched", 2, 2)])
 def test_a_block_is_late_when_all_its_points_together_would_be(
-    monkeypatch: pytest.MonkeyPatch, mode: str, lanes: int, at_once: int
+    monkeypatch: pytest.MonkeyPatch, mode: str, points_per_pass: int, at_once: int
 ) -> None:
-    objective: Any = SimpleNamespace(engine=SimpleNamespace(mode=mode, lanes=lanes))
+    objective: Any = SimpleNamespace(engine=SimpleNamespace(mode=mode, points_per_pass=points_per_pass))
     nothing: Any = None
-    measuring = Measuring(nothing, objective, nothing)
-    measuring.slowest = 0.5  # seconds a point
+    worker = PointWorker(nothing, objective, nothing)
+    worker.slowest = 0.5  # seconds a point
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    assert not measuring.late(1000.0 + at_once * 0.5 + 0.01)
-    assert measuring.late(1000.0 + at_once * 0.5 - 0.01)
+    assert not worker.out_of_time(1000.0 + at_once * 0.5 + 0.01)
+    assert worker.out_of_time(1000.0 + at_once * 0.5 - 0.01)

@@ -22,7 +22,7 @@ import landscape
 from landscape import io
 from landscape.core.surface import Surface
 from landscape.errors import InputError
-from landscape.viewer import Follower
+from landscape.viewer import LiveReader
 
 
 def growing(n_done: int) -> Surface:
@@ -51,7 +51,7 @@ def test_a_follower_tells_what_is_new_coarse_first_and_how_long_it_will_take() -
             raise InputError("in the middle of something")
         return [growing(int(state["n"]))]
 
-    follower = Follower(read, clock=clock)
+    follower = LiveReader(read, clock=clock)
     first = follower.news(0)
     assert first is not None
     held = unpacked(first["data"])["planes"][0]
@@ -82,7 +82,7 @@ def test_a_follower_tells_what_is_new_coarse_first_and_how_long_it_will_take() -
 
 def test_a_follower_says_when_nothing_has_come_for_a_while() -> None:
     clock, state = Clock(), {"n": 9}
-    follower = Follower(lambda: [growing(state["n"])], clock=clock)
+    follower = LiveReader(lambda: [growing(state["n"])], clock=clock)
     state["n"], clock.now = 12, 10.0
     assert (follower.news(1) or {})["resting"] is False
     clock.now = 59.0
@@ -165,7 +165,7 @@ def test_the_server_answers_this_machine_with_the_page_and_its_news_alone_whatev
     assert process.stderr.read() == ""
 
 
-def record(recorder: io.Recorder, surface: Surface, indices: list[tuple[int, ...]], flush: bool = True) -> None:
+def record(recorder: io.FileWriter, surface: Surface, indices: list[tuple[int, ...]], flush: bool = True) -> None:
     for index in indices:
         value = float(surface.values["train_loss"][index])
         recorder.record([(index, [("values/train_loss", value), ("done/train_loss", 1)])], seconds_between=1e9)
@@ -179,7 +179,7 @@ def test_the_page_follows_a_file_to_its_end_and_the_writer_never_notices(
     whole, path = growing(25), tmp_path / "growing.h5"
     order = list(whole.grid.indices())
     io.write(growing(0), path)
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     record(recorder, whole, order[:9])
     process, port = serve(path)
     context = browser.new_context(viewport={"width": 700, "height": 500})
@@ -218,7 +218,7 @@ def test_killing_the_server_harms_no_writer(serve: Callable[..., tuple[subproces
     whole, path = growing(25), tmp_path / "growing.h5"
     order = list(whole.grid.indices())
     io.write(growing(0), path)
-    recorder = io.Recorder(path)
+    recorder = io.FileWriter(path)
     record(recorder, whole, order[:9])
     process, port = serve(path)
     assert ask(port, "/news?since=0")[0] == 200

@@ -11,7 +11,7 @@ from torch import nn
 
 from landscape.errors import InputError
 from landscape.zoo.devices import choose_precision
-from landscape.zoo.passes import Pass
+from landscape.zoo.passes import EpochIterator
 from landscape.zoo.problems import blueprint
 from landscape.zoo.training import train
 
@@ -28,10 +28,10 @@ def test_at_rate_zero_a_pass_has_the_loss_of_the_whole_text(tmp_path: Path, name
     assert line["valid_loss"] == result.metrics["valid_loss"]
 
 
-def passes(name: str, **settings: object) -> Pass:
+def passes(name: str, **settings: object) -> EpochIterator:
     plan = blueprint(name, settings)
     problem = plan.build()
-    return Pass(problem.model, problem.loss, problem.examples("train"), plan.recipe, torch.Generator(), plan.augment)
+    return EpochIterator(problem.model, problem.loss, problem.examples("train"), plan.recipe, torch.Generator(), plan.augment)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.zoo.study import Claim, Result, Stage, Study, closing_table, gallery, main, write_gallery
+from landscape.zoo.study import Claim, Result, Study, StudyRun, closing_table, gallery, main, write_gallery
 from landscape.zoo.study.report import write_readme
 
 COUNT = Claim("the count is no less than two", "count", ">=", 2.0, {"tiny": "there are few"})
@@ -21,9 +21,9 @@ SPREAD = Claim("the spread is small", "spread", "<=", 0.5)
 
 
 def study(
-    measure: Callable[[Stage], Mapping[str, float]] = lambda stage: {"count": stage.seed + 2.0, "spread": 0.1},
+    measure: Callable[[StudyRun], Mapping[str, float]] = lambda stage: {"count": stage.seed + 2.0, "spread": 0.1},
     claims: Sequence[Claim] = (COUNT, SPREAD),
-    draw: Callable[[Sequence[Stage]], None] = lambda stages: None,
+    draw: Callable[[Sequence[StudyRun]], None] = lambda stages: None,
 ) -> Study:
     return Study("counting", "Counting", "One, two, many.", measure, draw, claims, {"count": "7 (Miller 1956)"}, "Nothing differs.")
 
@@ -142,7 +142,7 @@ def test_trainings_surfaces_and_arrays_are_kept(tmp_path: Path) -> None:
         made.append(1.0)
         return {"numbers": np.arange(3.0)}
 
-    def measure(stage: Stage) -> dict[str, float]:
+    def measure(stage: StudyRun) -> dict[str, float]:
         training = stage.train("moons-softmax", 1)
         line = stage.line("way", stage.problem("moons-softmax"), training.start, training.end, x=(0, 1, 3))
         again = stage.train("moons-softmax", 1)
@@ -151,7 +151,7 @@ def test_trainings_surfaces_and_arrays_are_kept(tmp_path: Path) -> None:
         assert stage.history(training)[0]["epoch"] == 1
         return {"count": float(line.runs[-1]["points"]), "runs": float(len(line.runs)), "accuracy": training.test_accuracy}
 
-    def draw(stages: Sequence[Stage]) -> None:
+    def draw(stages: Sequence[StudyRun]) -> None:
         stages[0].figure("figure", [stages[0].read("way")])
 
     options = ["--small", "--out", str(tmp_path), "--quiet", "--seeds", "4"]
@@ -169,7 +169,7 @@ def test_trainings_surfaces_and_arrays_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_training_of_another_kind_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def measure(stage: Stage) -> dict[str, float]:
+    def measure(stage: StudyRun) -> dict[str, float]:
         return {"count": stage.train("moons-softmax", stage.pick(1, 2, 3)).test_accuracy}
 
     options = ["--out", str(tmp_path), "--quiet", "--seeds", "4"]
@@ -179,7 +179,7 @@ def test_a_training_of_another_kind_is_not_taken(tmp_path: Path, capsys: pytest.
 
 
 def test_a_training_from_other_weights_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def measure(stage: Stage) -> dict[str, float]:
+    def measure(stage: StudyRun) -> dict[str, float]:
         made = [stage.problem("moons-softmax").model for _ in range(2)]
         torch.nn.init.ones_(next(made[1].parameters()))
         first = stage.train("moons-softmax", 1, start=made[0])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from landscape.core.directions.direction import Direction, between, check_finite, cosine, from_arrays, orthogonalize
-from landscape.core.directions.filters import IGNORABLE, Role, moving, roles
-from landscape.core.directions.offload import off_device
+from landscape.core.directions.filters import IGNORABLE, Role, roles, select_parameters
+from landscape.core.directions.offload import offload_to_host
 from landscape.core.directions.random import NORMALIZATIONS, cosine_spread, normals, random_direction
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "cosine",
     "cosine_spread",
     "from_arrays",
-    "moving",
     "normals",
-    "off_device",
+    "offload_to_host",
     "orthogonalize",
     "random_direction",
     "roles",
+    "select_parameters",
 ]

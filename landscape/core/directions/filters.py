@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from landscape.core.modules import effective_name
 from landscape.core.weights import is_movable, unwrap
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
-__all__ = ["IGNORABLE", "Role", "moving", "roles"]
+__all__ = ["IGNORABLE", "Role", "roles", "select_parameters"]
 
 IGNORABLE = ("bias", "norm")
 
@@ -38,7 +38,7 @@ class Role:
         sizes, order, matrix = self._layout(tensor.shape)
         return tensor.reshape(sizes).permute(order).reshape(matrix)
 
-    def unfilter(self, matrix: Tensor, shape: Sequence[int]) -> Tensor:
+    def from_filter_rows(self, matrix: Tensor, shape: Sequence[int]) -> Tensor:
         """The inverse of `filters`."""
         sizes, order, _ = self._layout(shape)
         back = sorted(range(len(order)), key=order.__getitem__)
@@ -89,7 +89,7 @@ def roles(module: nn.Module, filters: Mapping[str, tuple[int, ...]] | None = Non
         result[name] = role
     for glob in unused:
         wanted = ", ".join(map(str, filters[glob]))
-        raise InputError(f'filters: no parameter named "{glob}" has the axes {wanted} for filters; {nearest(glob, result)}')
+        raise InputError(f'filters: no parameter named "{glob}" has the axes {wanted} for filters; {did_you_mean(glob, result)}')
     return result
 
 
@@ -115,7 +115,7 @@ def _is_input_first(owner: nn.Module, shape: Sequence[int]) -> bool:
     return named and len(shape) == 2 and getattr(owner, "nf", None) == shape[1]
 
 
-def moving(
+def select_parameters(
     weights: Mapping[str, Tensor], model_roles: Mapping[str, Role], ignore: Sequence[str], only: str | None = None
 ) -> list[str]:
     """The parameters that move: those `only` (a glob) names, else the trainable ones that `ignore` does not hold back.
@@ -129,7 +129,7 @@ def moving(
         if word == "none":
             raise InputError("none stands alone: ignore bias, norm, both or none")
         if word not in IGNORABLE:
-            raise InputError(f'cannot ignore "{word}": {nearest(word, [*IGNORABLE, "none"])}')
+            raise InputError(f'cannot ignore "{word}": {did_you_mean(word, [*IGNORABLE, "none"])}')
     names = [
         name
         for name, role in model_roles.items()

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from landscape.core.directions.direction import Direction
 
-__all__ = ["off_device"]
+__all__ = ["offload_to_host"]
 
 
-def off_device(direction: Direction, device: torch.device) -> Direction:
+def offload_to_host(direction: Direction, device: torch.device) -> Direction:
     """The same direction where a device of little memory can read it tensor by tensor.
 
     For a GPU that is page-locked main memory. For the CPU it is a file that the system maps into memory and takes out again as it

@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape.core.directions.direction import Direction
 from landscape.core.directions.filters import Role
 from landscape.core.weights import Weights, norm, strip_prefix, to_double
-from landscape.errors import InputError, nearest
+from landscape.errors import InputError, did_you_mean
 
 __all__ = ["NORMALIZATIONS", "cosine_spread", "normals", "random_direction"]
 
@@ -58,7 +58,7 @@ def random_direction(
         InputError: for an unknown normalization, or when the direction is zero altogether.
     """
     if normalize not in NORMALIZATIONS:
-        raise InputError(f'unknown normalization "{normalize}": {nearest(normalize, NORMALIZATIONS)}')
+        raise InputError(f'unknown normalization "{normalize}": {did_you_mean(normalize, NORMALIZATIONS)}')
     names = list(names)
     raw = {name: _drawn(seed, axis, strip_prefix(name), weights[name]) for name in names}
     for name, held in (pruned or {}).items():
@@ -96,7 +96,7 @@ def _scale_of(normalize: str, raw: Weights, weights: Weights) -> Callable[[str, 
         if not normalize.startswith("unit"):
             target = _blocks(theta, normalize, role).norm(dim=1, keepdim=True)
         rows = torch.where(lengths > 0, rows * (target / lengths), torch.zeros_like(rows))
-        return rows.reshape(delta.shape) if normalize.endswith("layer") else role.unfilter(rows, delta.shape)
+        return rows.reshape(delta.shape) if normalize.endswith("layer") else role.from_filter_rows(rows, delta.shape)
 
     return scaled
 

@@ -17,7 +17,7 @@ from landscape.evaluate import Measurement, Objective, Sample
 from landscape.problem import Examples
 from landscape.reference import Reference
 from landscape.sweep.agreement import agree
-from landscape.sweep.base import Model
+from landscape.sweep.base import NamedWeights
 from landscape.sweep.checks import measured_as
 from landscape.sweep.located_models import far_corner, has_other_statistics, losses_of, parts_of, place_of
 from landscape.sweep.plan import Plan
@@ -146,7 +146,7 @@ class SelfCheck:
         self._comparer.fail(text)
         self._close(time.perf_counter())
 
-    def _places(self) -> Iterator[tuple[str, Place, Model | None]]:
+    def _places(self) -> Iterator[tuple[str, Place, NamedWeights | None]]:
         """The points compared before the first one: name, coordinates, and the model that lies there."""
         seen = set()
         for model in self._plan.models:
@@ -158,7 +158,7 @@ class SelfCheck:
         if corner not in seen:
             yield "corner", corner, None
 
-    def _mark(self, model: Model, found: Compared) -> None:
+    def _mark(self, model: NamedWeights, found: Compared) -> None:
         """A model that lies in the plane, with its own losses over all examples of the run, running statistics its own."""
         bn = self._objective.engine.bn
         foreign = bn == "recalibrated" or (bn == "frozen" and any(found.place) and has_other_statistics(self._plan, model))
@@ -205,7 +205,7 @@ class SelfCheck:
         """Measure the run's first node again: noise that set in later shows."""
         used = {split: int(counts[index]) for split, counts in surface.examples.items()}
         again = losses_of(measured_as(self._objective, self._plan.place(index), used), self._samples)
-        relative = _LOSSY_REPEATED if self._objective.engine.lossy else _REPEATED
+        relative = _LOSSY_REPEATED if self._objective.engine.reduced_precision else _REPEATED
         for split, key in keys.items():
             before, now = float(surface.values[key][index]), again[split]
             if not agree(now, before, relative * abs(before)):

@@ -100,7 +100,7 @@ class Comparer:
     def _compare(self, name: str, place: Place, stored: Mapping[str, float] | None) -> Compared:
         engine, relative = self._objective.engine, 0.0
         values = losses_of(self.measure(place), self._samples) if stored is None else dict(stored)
-        if stored is not None and engine.lossy and not self._objective.is_exact(place):
+        if stored is not None and engine.reduced_precision and not self._objective.is_exact(place):
             relative = self._lossy_allowance
         try:
             reference = self.evaluate(place, self.other_batch_size())
@@ -117,8 +117,8 @@ class Comparer:
     def measure(self, place: Place) -> Measurement:
         """A point by the engine over the examples compared, in full precision."""
         engine = self._objective.engine
-        found = self._objective.measure(place, precision="fp32" if engine.lossy else None, at_most=self.at_most)
-        if self.uses_all and not engine.tolerance and (not engine.lossy or self._objective.is_exact(place)):
+        found = self._objective.measure(place, precision="fp32" if engine.reduced_precision else None, at_most=self.at_most)
+        if self.uses_all and not engine.tolerance and (not engine.reduced_precision or self._objective.is_exact(place)):
             self.measured[place] = found
         return found
 

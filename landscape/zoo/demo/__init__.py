@@ -24,13 +24,13 @@ from typing import Any
 
 from landscape.atomic import made_folder
 from landscape.core.surface import Surface
-from landscape.parallel import Executor, launched
+from landscape.parallel import Executor, detect_executor
 from landscape.progress import Progress
 from landscape.sweep import line, surface
 from landscape.zoo.demo.drawing import draw
 from landscape.zoo.demo.nets import N_THREADS, Net, Settings
 from landscape.zoo.demo.result import DemoResult, NetResult
-from landscape.zoo.load_or_train import train_or_keep
+from landscape.zoo.load_or_train import load_or_train
 from landscape.zoo.problems import problem
 from landscape.zoo.training import Training
 
@@ -53,11 +53,11 @@ def run(out: str | os.PathLike[str], seed: int = 0, quiet: bool = False, setting
     Raises:
         InputError: when the folder cannot be used, or holds a demo with another seed or other settings.
     """
-    executor = launched()
+    executor = detect_executor()
     talk = _Talk(quiet or not executor.is_root)
-    stage = _Stage(executor.at_root(lambda: made_folder(out)), seed, settings or Settings(), talk, executor)
+    stage = _Stage(executor.on_root(lambda: made_folder(out)), seed, settings or Settings(), talk, executor)
     nets = Net.both(stage.settings.depth)
-    trainings = [executor.at_root(lambda net=net: stage.train(net)) for net in nets]  # type: ignore[misc]
+    trainings = [executor.on_root(lambda net=net: stage.train(net)) for net in nets]  # type: ignore[misc]
     paths = [stage.measure_path(net, training) for net, training in zip(nets, trainings, strict=True)]
     rays = [stage.measure_rays(net, training) for net, training in zip(nets, trainings, strict=True)]
     planes = [stage.measure_plane(net, training) for net, training in zip(nets, trainings, strict=True)]
@@ -66,7 +66,7 @@ def run(out: str | os.PathLike[str], seed: int = 0, quiet: bool = False, setting
         for net, training, path, ray, plane in zip(nets, trainings, paths, rays, planes, strict=True)
     )
     talk.step("the figures and the page")
-    figures, page = executor.at_root(lambda: draw((first, second), stage.out, talk.quiet))
+    figures, page = executor.on_root(lambda: draw((first, second), stage.out, talk.quiet))
     return DemoResult(stage.out, seed, stage.settings, (first, second), figures, page)
 
 
@@ -102,7 +102,7 @@ class _Stage:
         self.talk.step(f"training {net.problem}, {net.title}")
         with Progress(self.talk.quiet) as progress:
             epochs = self.settings.epochs
-            training, kept = train_or_keep(
+            training, kept = load_or_train(
                 net.problem, self.out / net.name, epochs, self.seed, progress.follow, threads=N_THREADS, every=epochs
             )  # the ends will do
         if kept:

@@ -20,7 +20,7 @@ from landscape.sweep.environment import environment_of
 from landscape.zoo.devices import choose_device
 from landscape.zoo.study.report import write_readme
 from landscape.zoo.study.result import Result
-from landscape.zoo.study.stage import Stage
+from landscape.zoo.study.stage import StudyRun
 from landscape.zoo.study.study import SEEDS, SIZES, Study
 
 __all__ = ["add_options", "main", "run"]
@@ -59,7 +59,7 @@ def run(study: Study, options: argparse.Namespace, command: str) -> Result:
     environment = environment_of(choose_device(device))
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     stages = [
-        Stage(folder, size, seed, options.data_dir, device, options.quiet, options.overwrite, command) for seed in options.seeds
+        StudyRun(folder, size, seed, options.data_dir, device, options.quiet, options.overwrite, command) for seed in options.seeds
     ]
     numbers: dict[int, dict[str, float]] = {}
     seconds: dict[int, float] = {}

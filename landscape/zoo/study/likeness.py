@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import moving, random_direction, roles
+from landscape.core.directions import random_direction, roles, select_parameters
 from landscape.core.modules import copy_module
 from landscape.core.surface import Surface
 from landscape.core.weights import Weights, add, read
@@ -75,7 +75,7 @@ def corners(teacher: nn.Module, growth: Growth, seed: int) -> tuple[Weights, Wei
     The plane through them shows the teacher's surface.
     """
     origin, model_roles = read(teacher), roles(teacher)
-    names = moving(origin, model_roles, ("bias", "norm"))
+    names = select_parameters(origin, model_roles, ("bias", "norm"))
     ends = (add(origin, random_direction(origin, model_roles, names, seed, axis).parameters) for axis in "xy")
     first, second = (growth.weights(end) for end in ends)
     return growth.weights(origin), first, second

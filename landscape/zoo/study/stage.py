@@ -16,22 +16,22 @@ from landscape.atomic import replacing
 from landscape.checkpoints import Checkpoint
 from landscape.core.surface import Surface
 from landscape.errors import InputError
-from landscape.plotting.styles import Sheet
+from landscape.plotting.styles import StyledFigure
 from landscape.problem import Problem
 from landscape.progress import Progress
 from landscape.sweep import line, surface
-from landscape.zoo.load_or_train import train_or_keep
+from landscape.zoo.load_or_train import load_or_train
 from landscape.zoo.problems import Setting, problem
 from landscape.zoo.training import Training
 
-__all__ = ["Arrays", "Stage"]
+__all__ = ["Arrays", "StudyRun"]
 
 Arrays = dict[str, NDArray[Any]]
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Stage:
+class StudyRun:
     """One seed of a study at one size.
 
     Attributes:
@@ -105,7 +105,7 @@ class Stage:
             (folder / "result.json").unlink()  # the mark of being finished: then it is begun anew
         self.note(f"training {label or name} (seed {own})")
         with Progress(self.quiet) as progress:
-            training, _ = train_or_keep(name, folder, epochs, own, progress.follow, settings, self.threads, **options)
+            training, _ = load_or_train(name, folder, epochs, own, progress.follow, settings, self.threads, **options)
         if training.failure:
             self.note(f"{label or name} {training.failure}")
         return training
@@ -165,7 +165,7 @@ class Stage:
         """A figure of surfaces, `landscape.plotting.figure`, into NAME.png."""
         return self.save(plotting.figure(surfaces, kind, **options), name)
 
-    def save(self, figure: Sheet | Any, name: str) -> Path:
+    def save(self, figure: StyledFigure | Any, name: str) -> Path:
         """A figure into NAME.png."""
         return plotting.save(figure, self.out / f"{name}.png")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from landscape.zoo.study.stage import Stage
+from landscape.zoo.study.stage import StudyRun
 
 __all__ = ["SEEDS", "SIZES", "Claim", "Study"]
 
@@ -77,8 +77,8 @@ class Study:
     name: str
     title: str
     sentence: str
-    measure: Callable[[Stage], Mapping[str, float]]
-    draw: Callable[[Sequence[Stage]], None]
+    measure: Callable[[StudyRun], Mapping[str, float]]
+    draw: Callable[[Sequence[StudyRun]], None]
     claims: Sequence[Claim]
     published: Mapping[str, str] = field(default_factory=dict)
     differences: str = ""
