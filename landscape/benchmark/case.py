@@ -79,7 +79,7 @@ def pose(problem: Problem, start: Checkpoint | None, examples: int | str | None,
         InputError: when weights, examples or directions cannot be used.
     """
     if n_points < 2:
-        raise InputError(f"{n_points} points make no line; take 2 or more")
+        raise InputError(f"a line needs at least 2 points, not {n_points}")
     origin, model_roles = weights_of(start, problem.model), roles(problem.model)
     names = select_parameters(origin, model_roles, ("bias", "norm"))
     directions = tuple(random_direction(origin, model_roles, names, seed=0, axis=axis) for axis in "xy")

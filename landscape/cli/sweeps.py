@@ -78,7 +78,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default="raise",
         help="what a failed self-check does: end the run, or go on and say so (default: raise)",
     )
-    machine.add_argument("--time-limit", metavar="55m", help="begin no point that would end later; exit code 3 when some are left")
+    machine.add_argument("--time-limit", metavar="55m", help="start no point that would overrun; exit code 3 when some are left")
     machine.add_argument(
         "--part", metavar="i/n", help="the i-th of n parts alone, without MPI; landscape merge puts parts together"
     )

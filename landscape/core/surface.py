@@ -81,7 +81,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Point:
-    """A model that lies in the plane: its place and its own values, measured apart from the grid."""
+    """A model that lies in the plane: its place and its own values, evaluated independently of the grid."""
 
     name: str
     coordinates: tuple[float, ...]  # one for each spatial axis

@@ -105,7 +105,7 @@ def read_header(file: h5py.File, path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: format version {version}, newer than the {FORMAT_VERSION} read here; upgrade torch-landscape")
     kind, axes = attributes.get("kind"), attributes.get("axes")
     if (kind, axes) not in (("line", ["x"]), ("line", ["x", "seed"]), ("surface", ["x", "y"])):
-        raise InputError(f"{path}: kind {kind!r} with axes {axes!r} is none of this format")
+        raise InputError(f"{path}: kind {kind!r} with axes {axes!r} is not valid in this format")
     level = attributes.get("basin_level", 1.0)
     if not (math.isfinite(level) and level > 0):
         raise InputError(f"{path}: the basin level {level:g} is no height above the origin's loss")

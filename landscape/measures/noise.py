@@ -44,7 +44,7 @@ class Noise(Protocol):
     def of(self, coefficients: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """The standard deviation of Σ_k c_k L_k over the last axis of coefficients and nodes `(..., k)`; NaN where a value is not finite.
 
-        Nodes are numbers in grid order, x first; `ORIGIN` is the model at the origin, measured apart.
+        Nodes are numbers in grid order, x first; `ORIGIN` is the model at the origin, evaluated independently.
         """
 
 

@@ -202,7 +202,7 @@ def _mark_edges(axes: Axes, series: _Series, number: int) -> None:
 
 
 def _mark_own_values(axes: Axes, series: _Series, clip: bool = False) -> None:
-    """The values of the models on the line, measured apart from it; with `clip` none reaches beyond the axes."""
+    """The values of the models on the line, evaluated independently of it; with `clip` none reaches beyond the axes."""
     bottom, top = axes.get_ylim()
     key = series.panel.metric.key
     own = [(point.coordinates[0], point.values[key]) for point in series.panel.surface.points if key in point.values]
@@ -290,7 +290,15 @@ def _handles(everything: Sequence[_Series], scale: float) -> list[Line2D | Patch
     if any(series.panel.metric.key in point.values for series in everything for point in series.panel.surface.points):
         handles.append(
             Line2D(
-                [], [], ls="none", marker="o", ms=4.5 * scale, mfc="none", mec="0.4", mew=0.9 * scale, label="model, measured apart"
+                [],
+                [],
+                ls="none",
+                marker="o",
+                ms=4.5 * scale,
+                mfc="none",
+                mec="0.4",
+                mew=0.9 * scale,
+                label="model, evaluated independently",
             )
         )
     return handles

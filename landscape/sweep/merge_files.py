@@ -51,7 +51,7 @@ def merge(
     from landscape import io  # here, so that surfaces in memory need no h5py
 
     if not files:
-        raise InputError("nothing to merge: name the parts")
+        raise InputError("no input files given: name the parts to merge")
     with Progress(quiet) as progress, ExitStack() as held:
         if to is not None:  # before the parts are read, for one of them may be what is replaced
             held.enter_context(io.writing(check_target(to, overwrite), progress.note))

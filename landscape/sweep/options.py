@@ -127,7 +127,7 @@ def check_threads(wanted: int) -> int:
         InputError: when no machine has so many, or so few.
     """
     if not 1 <= wanted <= _MOST_THREADS:
-        raise InputError(f"{wanted} threads cannot compute; ask for at least 1 and at most {_MOST_THREADS}")
+        raise InputError(f"--threads must be 1 to {_MOST_THREADS}, not {wanted}")
     return wanted
 
 

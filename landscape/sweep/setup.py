@@ -65,7 +65,7 @@ def check_plan(plan: Plan, options: Options) -> Plan:
     if n_points > _MOST_POINTS:
         raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
     if n_points >= _MANY_POINTS and not options.yes:
-        raise InputError(f"the axes make {n_points:,} points; say --yes if you mean it, or ask for fewer")
+        raise InputError(f"the axes make {n_points:,} points; pass --yes to confirm, or ask for fewer")
     double = options.precision == "fp64" or (options.precision is None and main_type(plan.problem.model) == torch.float64)
     for axis in plan.axes:
         if axis.name != "seed":

@@ -227,7 +227,7 @@ def _layers(model: nn.Module) -> list[_Layer]:
             last = layers.pop()
             layers.append(_Layer(last.name, last.module, last.norms, (name, module)))
         elif module is not model and not isinstance(module, _PASSIVE):
-            raise InputError(f"{name} is a {type(module).__name__}, of which nobody knows what widening or deepening does to it")
+            raise InputError(f"{name} is a {type(module).__name__}, for which there is no widening or deepening rule")
     return layers
 
 

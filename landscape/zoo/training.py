@@ -69,7 +69,7 @@ def train(
         progress: told the steps done, the steps in all, and a few words, after each step.
         precision: `fp32`; `bf16`, the network in bfloat16 by autocast and its loss in float32, on CUDA devices; `auto`, bf16 where the
             device has it and the network is large and not recurrent. Figures are measured in fp32.
-        every: keep each so manieth epoch's checkpoint, and the first and last.
+        every: save every n-th epoch's checkpoint, and the first and last.
         steps: keep a checkpoint after each of the first steps, so many.
         download: fetch data that are missing.
         start: the weights to begin with, instead of drawn ones; the optimizer begins anew.
@@ -85,7 +85,7 @@ def train(
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
         raise InputError(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     if every < 1 or steps < 0:
-        raise InputError(f"checkpoints every {every} epochs and of {steps} steps; take at least 1, and 0 or more")
+        raise InputError(f"--every must be ≥ 1 and --steps ≥ 0, not {every} and {steps}")
     place = choose_device(device)
     chosen = choose_precision(precision, place, plan.large and not recipe.unroll)
     problem = plan.build(data_dir, seed, download)

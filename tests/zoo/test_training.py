@@ -209,7 +209,7 @@ def test_chance_is_the_commonest_class() -> None:
         ({"precision": "fp16"}, 'unknown precision "fp16"'),
         ({"precision": "bf16"}, "bf16 wants a CUDA device"),
         ({"every": 0}, "every 0 epochs"),
-        ({"steps": -1}, "of -1 steps"),
+        ({"steps": -1}, "--steps ≥ 0, not 1 and -1"),
     ],
 )
 def test_bad_input_writes_nothing(tmp_path: Path, changes: dict[str, object], message: str) -> None:

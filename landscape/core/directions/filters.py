@@ -142,6 +142,6 @@ def select_parameters(
     if not names:
         held = f'"{only}" names' if only is not None else "the model has"
         raise InputError(
-            f"no parameter moves: {held} none that is free with ignore={','.join(ignore) or 'none'}; see model.named_parameters()"
+            f"no parameter moves: {held} none left to move with ignore={','.join(ignore) or 'none'}; see model.named_parameters()"
         )
     return names

@@ -71,7 +71,7 @@ def cifar10(data_dir: str | os.PathLike[str] | None, download: bool = False) -> 
             if (place / first).exists():
                 return read(place)
     looked_for = f"{', '.join(readers)}, there and in cifar-10-batches-py and cifar-10-batches-bin"
-    raise InputError(f"no CIFAR-10 in {folder}: looked for {looked_for}; it is to be had from {_HOME}")
+    raise InputError(f"no CIFAR-10 in {folder}: looked for {looked_for}; it is available from {_HOME}")
 
 
 def _download(folder: Path) -> None:
@@ -169,4 +169,4 @@ def _tensors(images: np.ndarray, labels: np.ndarray, place: Path) -> tuple[Tenso
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: missing, and CIFAR-10 is not complete without it; it is to be had from {_HOME}")
+        raise InputError(f"{path}: missing, and CIFAR-10 is not complete without it; it is available from {_HOME}")

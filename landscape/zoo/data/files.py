@@ -36,7 +36,7 @@ def require_folder(data_dir: str | os.PathLike[str] | None, title: str, home: st
         InputError: when none was named.
     """
     if data_dir is None:
-        raise InputError(f"{title} needs --data-dir, the folder with its files; they are to be had from {home}")
+        raise InputError(f"{title} needs --data-dir, the folder with its files; available from {home}")
     return Path(data_dir)
 
 
@@ -50,7 +50,7 @@ def find(folders: Sequence[Path], names: Sequence[str], title: str, home: str) -
         for name in names:
             if (folder / name).is_file():
                 return folder / name
-    raise InputError(f"no {title} in {folders[0]}: {names[0]} is missing; it is to be had from {home}")
+    raise InputError(f"no {title} in {folders[0]}: {names[0]} is missing; it is available from {home}")
 
 
 def read_bytes(path: Path, longest: int = _LONGEST) -> bytes:

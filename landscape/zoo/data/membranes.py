@@ -40,7 +40,7 @@ def membranes(data_dir: str | os.PathLike[str] | None) -> Splits:
             parts = ([_read(place / part / f"{i}.png", 1) for i in numbers] for part in ("image", "label"))
             images, masks = ([image for one in part for image in one] for part in parts)
             return _pair(images, masks, place)
-    raise InputError(f"no membranes in {folder}: train-volume.tif or image/0.png is missing; they are to be had from {_HOME}")
+    raise InputError(f"no membranes in {folder}: train-volume.tif or image/0.png is missing; they are available from {_HOME}")
 
 
 def _pair(images: list[np.ndarray], masks: list[np.ndarray], place: Path) -> Splits:
@@ -59,7 +59,7 @@ def _read(path: Path, n_images: int) -> list[np.ndarray]:
     from PIL import Image  # comes with matplotlib
 
     if not path.is_file():
-        raise InputError(f"{path}: missing, and the membranes are not complete without it; they are to be had from {_HOME}")
+        raise InputError(f"{path}: missing, and the membranes are not complete without it; they are available from {_HOME}")
     try:
         with Image.open(path, formats=("TIFF", "PNG")) as image:
             opened: Any = image
