@@ -135,8 +135,8 @@ def _network(options: argparse.Namespace) -> dict[str, Any]:
 
 READING = """
 import json, sys, time, torch
-from landscape.parallel import launched
-executor = launched()
+from landscape.parallel import detect_executor
+executor = detect_executor()
 seconds = {}
 for way, make in (("read by all", executor.together), ("read by one", executor.at_root)) * 3:
     executor.gather(None)

@@ -24,7 +24,7 @@ from landscape.report import describe, tabulate
 from landscape.viewer import page
 from landscape.viewer.content import content
 
-PARTS = Path(landscape.__file__).parent / "plotting" / "viewer" / "parts"
+PARTS = Path(landscape.__file__).parent / "viewer" / "parts"
 
 
 def swept(path: Path, kind: str = "line", **options: Any) -> Surface:

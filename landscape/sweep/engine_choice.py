@@ -22,7 +22,13 @@ __all__ = ["described", "settle"]
 
 _SHORT_RUN = 30.0  # seconds; trying out engines takes a few, and below this the usual one is as good
 _FEW, _MANY = 64, 8192  # examples of a first trial
-_STORED = {"engine": "mode", "batch_size": "batch_size", "lanes": "lanes", "channels_last": "channels_last", "folded": "folded"}
+_STORED = {
+    "engine": "mode",
+    "batch_size": "batch_size",
+    "lanes": "points_per_pass",
+    "channels_last": "channels_last",
+    "folded": "folded",
+}
 
 
 def settle(

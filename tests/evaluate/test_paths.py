@@ -75,7 +75,7 @@ ZOO = {"digits-resnet8": {"width": 4}, "digits-resnet8-noshort": {"width": 4}, "
 
 
 @pytest.mark.parametrize("name", ZOO)
-@pytest.mark.parametrize("engine", [{}, {"folded": True}, {"memory": 1.0}, {"mode": "batched", "lanes": 2}], ids=str)
+@pytest.mark.parametrize("engine", [{}, {"folded": True}, {"memory": 1.0}, {"mode": "batched", "points_per_pass": 2}], ids=str)
 def test_the_zoos_models_too(name: str, engine: dict[str, Any]) -> None:
     whole = zoo.problem(name, **ZOO[name])
     images, labels = whole.data["train"]
@@ -149,7 +149,7 @@ def test_a_nan_in_one_lane_stays_there() -> None:
 
 
 @pytest.mark.parametrize(("example", "used"), [(0, 8), (7, 8), (8, 16), (15, 16), (16, 20)])
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("points_per_pass", [1, 2])
 def test_a_nan_ends_its_pass_with_the_batch_that_holds_it(example: int, used: int, points_per_pass: int) -> None:
     """Batches are [0, 8), [8, 16) and [16, 20): the first example of a batch belongs to that batch, not to the one before."""
 

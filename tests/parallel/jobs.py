@@ -35,9 +35,9 @@ window = types.ModuleType("landscape")
 window.__path__ = [{str(TESTS.parent / "landscape")!r}]
 sys.modules["landscape"] = window
 from landscape.errors import InputError, MissingFileError, RunError
-from landscape.parallel import Task, launched
+from landscape.parallel import Task, detect_executor
 
-executor = launched()
+executor = detect_executor()
 rank = executor.rank
 """
 
@@ -175,11 +175,11 @@ import cases
 import landscape
 from landscape.cli.main import main
 from landscape.io import FileWriter
-from landscape.sweep import measuring
+from landscape.sweep import point_worker
 
 rank = int(os.environ.get("PMI_RANK", "0"))
 now = []
-block, record = measuring.PointWorker.block, FileWriter.record
+block, record = point_worker.PointWorker.block, FileWriter.record
 
 def marked(self, indices):
     now[:] = indices
@@ -188,7 +188,7 @@ def marked(self, indices):
     finally:
         now.clear()
 
-measuring.PointWorker.block = marked
+point_worker.PointWorker.block = marked
 FileWriter.record = lambda self, points: record(self, points, 0.005)  # so that a test need not wait for the disk
 
 def deep():

@@ -20,11 +20,11 @@ from landscape.core.surface import BY_METRIC
 JOB = f"""
 {SWEEP}
 chance = random.Random(rank)
-def slowed(self, indices, usual=measuring.PointWorker.block):
+def slowed(self, indices, usual=point_worker.PointWorker.block):
     time.sleep(chance.random() * 0.02 * (1 + rank % 3))
     return usual(self, indices)
 if "PMI_RANK" in os.environ:
-    measuring.PointWorker.block = slowed
+    point_worker.PointWorker.block = slowed
 
 perceptron, images = cases.perceptron, cases.images
 def sampled():  # numbers that take the losses of single examples, from every rank

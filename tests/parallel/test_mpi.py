@@ -80,16 +80,16 @@ def compute(item):
     done.append(item)
     return rank
 
-share = executor.run_task(Task(list(range(200)), compute, lambda item, result: taken.append((item, result)), late=late, seconds=0.01))
+share = executor.run_task(Task(list(range(200)), compute, lambda item, result: taken.append((item, result)), out_of_time=late, seconds=0.01))
 if rank == 0:
     assert sorted(item for item, _ in taken) == list(range(200)), sorted(taken)
     assert sum(result == 1 for _, result in taken) == 1
 assert rank not in (1, 2) or share.n_items == 1
 
 done, taken = [], []
-executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: len(done) >= 3))
+executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), out_of_time=lambda: len(done) >= 3))
 assert executor.on_root(lambda: len(taken)) == 3 * executor.n_ranks
-executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), late=lambda: True))
+executor.run_task(Task(list(range(50)), compute, lambda item, result: taken.append(item), out_of_time=lambda: True))
 assert executor.on_root(lambda: len(taken)) == 3 * executor.n_ranks
 """
 
@@ -101,16 +101,16 @@ def test_ranks_without_time_leave_their_items_to_the_others(tmp_path: Path) -> N
 # Rank 0 sits on several short items until the others have done all the rest and are idle, and then has no time for them.
 HANDED_BACK = f"""
 {LIGHT}
-from landscape.parallel import desk
+from landscape.parallel import coordinator
 taken, mine, looks = [], [], []
 
-class Watched(desk.Schedule):
+class Watched(coordinator.Schedule):
     def hand_out(self, rank, ahead=True):
         items = super().hand_out(rank, ahead)
         mine.extend(items if rank == 0 else [])
         return items
 
-desk.Schedule = Watched
+coordinator.Schedule = Watched
 
 def late():  # rank 0 has time for its first item alone
     looks.append(1)
@@ -121,7 +121,7 @@ def compute(item):
         time.sleep(0.01)
     return item
 
-executor.run_task(Task(list(range(80)), compute, lambda item, result: taken.append(item), late=late, seconds=1e-3))
+executor.run_task(Task(list(range(80)), compute, lambda item, result: taken.append(item), out_of_time=late, seconds=1e-3))
 if rank == 0:
     assert len(mine) > 1
     assert sorted(taken) == list(range(80))
@@ -141,7 +141,7 @@ def compute(item):
         while time.monotonic() < began + 3.5:
             pass
     return item
-executor.run_task(Task([1, 2], compute, lambda item, result: None, tend=lambda: tended.append(time.monotonic() - began)))
+executor.run_task(Task([1, 2], compute, lambda item, result: None, heartbeat=lambda: tended.append(time.monotonic() - began)))
 assert rank or len(tended) >= 2, tended
 """
 
@@ -174,17 +174,17 @@ def meets(ask, *words, kind=Exception):
     raise AssertionError("nothing was raised")
 
 assert executor.gather(rank * 2) == [0, 2, 4]
-assert executor.together(lambda: rank) == rank
+assert executor.on_all_ranks(lambda: rank) == rank
 assert executor.on_root(lambda: ("root", rank)) == ("root", 0)
-assert executor.made(lambda: rank) == rank
+assert executor.load_or_receive(lambda: rank) == rank
 
-meets(lambda: executor.together(failing([1], InputError("no such axis"))), f"rank 1 on {{host}}: no such axis", kind=InputError)
-assert str(meets(lambda: executor.together(failing([0, 2], InputError("no such axis"))))) == "no such axis"
-error = meets(lambda: executor.together(failing([2], ZeroDivisionError("by nothing"))), f"rank 2 on {{host}}: ZeroDivisionError: by nothing")
+meets(lambda: executor.on_all_ranks(failing([1], InputError("no such axis"))), f"rank 1 on {{host}}: no such axis", kind=InputError)
+assert str(meets(lambda: executor.on_all_ranks(failing([0, 2], InputError("no such axis"))))) == "no such axis"
+error = meets(lambda: executor.on_all_ranks(failing([2], ZeroDivisionError("by nothing"))), f"rank 2 on {{host}}: ZeroDivisionError: by nothing")
 assert "in function" in str(error.__cause__), "the traceback of the rank that met it"
-error = meets(lambda: executor.together(failing([1], SystemExit(3))), f"rank 1 on {{host}}: SystemExit: 3")
+error = meets(lambda: executor.on_all_ranks(failing([1], SystemExit(3))), f"rank 1 on {{host}}: SystemExit: 3")
 assert len(str(error).splitlines()) == 1
-meets(lambda: executor.together(failing([1], KeyboardInterrupt())), kind=KeyboardInterrupt)
+meets(lambda: executor.on_all_ranks(failing([1], KeyboardInterrupt())), kind=KeyboardInterrupt)
 meets(lambda: executor.on_root(failing([0], InputError("in the file"))), "in the file", kind=InputError)
 assert executor.on_root(failing([1], InputError("not asked"))) == 0
 
@@ -194,22 +194,22 @@ def read(error):
         raise error
     return {{"weights": list(range(1000))}}
 for error in (FileNotFoundError("a.pt"), PermissionError("a.pt"), MissingFileError("a.pt: no such checkpoint")):
-    assert executor.made(lambda: read(error)) == {{"weights": list(range(1000))}}
+    assert executor.load_or_receive(lambda: read(error)) == {{"weights": list(range(1000))}}
 def wrapped():
     try:
         return read(FileNotFoundError("a.pt"))
     except OSError as error:
         raise InputError("the data are not there") from error
-assert executor.made(wrapped) == {{"weights": list(range(1000))}}
-meets(lambda: executor.made(lambda: read(ValueError("damaged"))), "damaged")
-meets(lambda: executor.made(failing([0], FileNotFoundError("a.pt"))), "a.pt")
-meets(lambda: executor.made(failing([0, 1, 2], MissingFileError("a.pt: no such checkpoint"))), "a.pt: no such checkpoint", kind=InputError)
+assert executor.load_or_receive(wrapped) == {{"weights": list(range(1000))}}
+meets(lambda: executor.load_or_receive(lambda: read(ValueError("damaged"))), "damaged")
+meets(lambda: executor.load_or_receive(failing([0], FileNotFoundError("a.pt"))), "a.pt")
+meets(lambda: executor.load_or_receive(failing([0, 1, 2], MissingFileError("a.pt: no such checkpoint"))), "a.pt: no such checkpoint", kind=InputError)
 
 def unpicklable():
     if rank:
         raise MissingFileError("a.pt: no such checkpoint")
     return lambda: None
-error = meets(lambda: executor.made(unpicklable), f"rank 1 on {{host}}: a.pt: no such checkpoint", kind=InputError)
+error = meets(lambda: executor.load_or_receive(unpicklable), f"rank 1 on {{host}}: a.pt: no such checkpoint", kind=InputError)
 assert len(str(error).splitlines()) == 1
 
 assert executor.gather(executor.cores()) == [executor.cores()] * 3
@@ -247,7 +247,7 @@ def test_cores_are_shared_among_the_ranks_that_may_use_them(tmp_path: Path, how:
 # Items take a tenth of a second; what rank 0 takes in stands in a file, as it would in a sweep.
 SOME = f"""
 {LIGHT}
-from landscape.parallel import desk
+from landscape.parallel import coordinator
 items = list(range(1000))
 def take(item, result):
     with open("taken", "a") as file:
@@ -258,7 +258,7 @@ def go(compute=sleep, take=take, **more):
     try:
         executor.run_task(Task(items, compute, take, **more))
     except BaseException as error:
-        executor.abandon(error)
+        executor.fail(error)
         raise
     print("done", rank, flush=True)
 """
@@ -323,7 +323,7 @@ def compute(item):
 def rescue(error):
     open("rescued", "w").write(str(error))
     return error
-go(compute, rescue=rescue)
+go(compute, on_abort=rescue)
 """
     began = time.monotonic()
     code, _, err = run(2, program, tmp_path)
@@ -342,7 +342,7 @@ def full(item, result):
 def compute(item):
     if rank == 0:
         {DEEP}
-go(compute, full, rescue=lambda error: full(0, 0))
+go(compute, full, on_abort=lambda error: full(0, 0))
 """
     code, _, err = run(2, program, tmp_path)
     assert code not in (0, 130)
@@ -365,7 +365,7 @@ go(take=full)
 def test_a_silent_rank_is_given_up_by_name(tmp_path: Path) -> None:
     program = f"""
 {SOME}
-desk._SILENCE = 2.0
+coordinator._SILENCE = 2.0
 def compute(item):
     time.sleep(1000 if rank == 2 and item > 10 else 0.05)
 go(compute)
@@ -384,7 +384,7 @@ def test_a_slow_item_is_no_silence_where_others_were_as_slow(tmp_path: Path) -> 
     """Patience is twenty times the slowest: here of 0.2 s, so that 2 s of silence are not enough."""
     program = f"""
 {SOME}
-desk._SILENCE = 0.1
+coordinator._SILENCE = 0.1
 items = list(range(12))
 def compute(item):
     time.sleep(2.0 if item == 10 else 0.2)
@@ -401,7 +401,7 @@ def test_a_job_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
     """As a laptop's lid, or a scheduler that suspends jobs; the silence of all is nobody's."""
     program = f"""
 {SOME}
-desk._SILENCE, desk._PAUSED = 2.0, 1.5
+coordinator._SILENCE, coordinator._PAUSED = 2.0, 1.5
 items = list(range(60))
 go()
 """
@@ -444,7 +444,7 @@ task = Task(list(range(9)), lambda item: 1 // (item - 5), lambda *pair: None)
 try:
     executor.run_task(task)
 except BaseException as error:
-    executor.abandon(error)
+    executor.fail(error)
 """
     before = set(Path("/dev/shm").glob("mpich_shm_*"))
     code, _, err = run(3, program, tmp_path)

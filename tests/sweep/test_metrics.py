@@ -64,12 +64,12 @@ def test_a_metric_of_one_rank_is_an_error_that_names_it(tmp_path: Path, has_it: 
     import os, time, torch, landscape
     from cases import Coordinates
     from landscape.errors import LandscapeError
-    from landscape.parallel import launched
+    from landscape.parallel import detect_executor
 
     def loss(model, batch):
         time.sleep(0.01)
         losses = model.weight.sum().expand(len(batch))
-        return {{"loss": losses, "extra": losses}} if launched().rank == {has_it} else {{"loss": losses}}
+        return {{"loss": losses, "extra": losses}} if detect_executor().rank == {has_it} else {{"loss": losses}}
 
     problem = landscape.Problem(Coordinates(), loss, {{"train": torch.zeros(5, 1)}}, name="coordinates")
     try:

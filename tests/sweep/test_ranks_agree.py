@@ -54,13 +54,13 @@ def test_rounding_is_no_other_value_and_nan_agrees_with_itself(make: Any) -> Non
 
 PROGRAM = """
 import os, torch, landscape
-from landscape.parallel import launched
+from landscape.parallel import detect_executor
 from torch import nn
 
 torch.manual_seed(0)
 model = nn.Linear(3, 2)
 inputs = torch.randn(9, 3)
-rank = launched().rank
+rank = detect_executor().rank
 
 def loss(model, batch):
     return model(batch).square().sum(1) * ({other} if rank == 1 else 1)

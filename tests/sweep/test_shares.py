@@ -46,7 +46,9 @@ def test_the_memory_asked_for_is_shared_among_the_ranks_of_a_device(hosts: list[
     assert context.objective.engine.memory == pytest.approx(asked * share, rel=1e-12)
 
 
-@pytest.mark.parametrize(("mode", "lanes", "at_once"), [("eager", 8, 1), ("compiled", 8, 1), ("batched", 8, 8), ("batched", 2, 2)])
+@pytest.mark.parametrize(
+    ("mode", "points_per_pass", "at_once"), [("eager", 8, 1), ("compiled", 8, 1), ("batched", 8, 8), ("batched", 2, 2)]
+)
 def test_a_block_is_late_when_all_its_points_together_would_be(
     monkeypatch: pytest.MonkeyPatch, mode: str, points_per_pass: int, at_once: int
 ) -> None:

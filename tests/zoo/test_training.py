@@ -208,7 +208,7 @@ def test_chance_is_the_commonest_class() -> None:
         ({"settings": {"depth": 3}}, 'no setting "depth"'),
         ({"precision": "fp16"}, 'unknown precision "fp16"'),
         ({"precision": "bf16"}, "bf16 wants a CUDA device"),
-        ({"every": 0}, "every 0 epochs"),
+        ({"every": 0}, "--every must be ≥ 1"),
         ({"steps": -1}, "--steps ≥ 0, not 1 and -1"),
     ],
 )
