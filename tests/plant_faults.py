@@ -295,7 +295,7 @@ def copy_checkout(folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in ("landscape", "tests", "scripts"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for part in ("pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt"):
+    for part in ("pyproject.toml", "README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / part, folder / part)
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 SHELL = shutil.which("dash") or shutil.which("sh")
 POSIX_PROGRAMS = ["cat", "cksum", "dirname", "uname"]  # the scripts use these and no others
-PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+CONSTRAINTS = "scripts/constraints/tested.txt"
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 pytestmark = pytest.mark.skipif(SHELL is None, reason="needs a POSIX shell")
 
@@ -90,7 +92,7 @@ class Machine:
 def machine(tmp_path: Path) -> Machine:
     clone = tmp_path / "a clone with spaces"
     shutil.copytree(ROOT / "scripts", clone / "scripts")
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml",):
         shutil.copy(ROOT / name, clone)
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -116,7 +118,7 @@ def test_demo_from_nothing(machine: Machine) -> None:
     assert result.returncode == 0, result.stderr
     assert machine.makes_venv()
     (install,) = machine.installs()
-    assert install[install.index("--constraint") + 1] == str(machine.clone / "constraints.txt")
+    assert install[install.index("--constraint") + 1] == str(machine.clone / CONSTRAINTS)
     assert install[install.index("--editable") + 1] == str(machine.clone)
     assert machine.calls[-1][1:] == ["landscape", "demo", "--out", "my pictures", "--quiet"]
     assert result.stdout == "", "standard output belongs to the demo"
@@ -158,7 +160,7 @@ def test_the_demo_needs_nothing_more_after_the_tests(machine: Machine) -> None:
     assert not machine.installs()
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", CONSTRAINTS])
 def test_a_changed_requirement_is_installed(machine: Machine, name: str) -> None:
     machine.run("test")
     with (machine.clone / name).open("a") as file:
@@ -234,7 +236,7 @@ def test_no_fit_python_is_one_line(machine: Machine) -> None:
     result = machine.run("demo")
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "no Python 3.10 to 3.14 on PATH" in result.stderr
+    assert "no Python 3.11 to 3.14 on PATH" in result.stderr
     assert not (machine.clone / ".venv").exists()
 
 
@@ -261,16 +263,13 @@ def test_an_unfit_python_by_name_is_one_line(machine: Machine, tmp_path: Path) -
 
 
 def read_pins() -> list[Requirement]:
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    lines = (ROOT / CONSTRAINTS).read_text("utf-8").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
 def read_requirements() -> list[Requirement]:
-    """All of pyproject.toml's, by their place in lists; there is no tomllib before Python 3.11."""
-    text = (ROOT / "pyproject.toml").read_text("utf-8")
-    start, stop = text.index("\ndependencies = ["), text.index("\n[project.scripts]")
-    code = re.sub(r"#.*", "", text[start:stop])
-    return [Requirement(item) for item in re.findall(r'"([^"]+)"', code)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return [Requirement(item) for items in (project["dependencies"], *project["optional-dependencies"].values()) for item in items]
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -38,7 +38,7 @@ def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_a
         "channels_last": int(engine.channels_last),
         "folded": int(engine.folded),
         "n_ranks": n_ranks,
-        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": float("nan"),
         "points": 0,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,6 @@ from test_stubborn import Child
 import landscape
 import landscape_command
 from landscape import Problem
-
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    tomllib = None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +85,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(here):
 
 def test_the_script_is_the_one_that_is_installed():
     pyproject = Path(landscape.__file__).parents[1] / "pyproject.toml"
-    if tomllib is None or not pyproject.exists():
+    if not pyproject.exists():
         pytest.skip("not in a checkout")
     project = tomllib.loads(pyproject.read_text())
     assert project["project"]["scripts"] == {"landscape": "landscape_command:main"}

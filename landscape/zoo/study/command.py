@@ -57,7 +57,7 @@ def run(study: Study, options: argparse.Namespace, command: str) -> Result:
     folder, size = made_folder(_folder(study, options)), options.size
     device = options.device or ("auto" if size == "full" else "cpu")
     environment = environment_of(choose_device(device))
-    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     stages = [
         StudyRun(folder, size, seed, options.data_dir, device, options.quiet, options.overwrite, command) for seed in options.seeds
     ]
