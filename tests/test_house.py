@@ -6,6 +6,7 @@ Each rule is a function from sources to a list of violations; beside each test t
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib
 import pkgutil
@@ -75,6 +76,12 @@ SOURCES = read_sources(PACKAGE)
 MODULES = sorted(".".join(Path(path).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES if "__main__" not in path)
 
 
+@functools.cache
+def parsed(text: str) -> ast.Module:
+    """A module's tree, made once for all rules."""
+    return ast.parse(text)
+
+
 def room_of(path: str) -> str:
     parts = Path(path).with_suffix("").parts
     if parts[1] == "core" and parts[2] != "__init__":
@@ -91,7 +98,7 @@ def named(rest: str) -> tuple[str, str]:
 def imported_names(path: str, text: str) -> Iterator[str]:
     """Every dotted name that a module imports, wherever in it, relative ones and `import_module("...")` resolved."""
     package = list(Path(path).parent.parts)
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -122,7 +129,7 @@ def forbidden_imports(sources: Sources, house: Mapping[str, tuple[set[str], set[
 
 
 def definitions(text: str) -> Iterator[Definition]:
-    return (node for node in ast.walk(ast.parse(text)) if isinstance(node, Definition))
+    return (node for node in ast.walk(parsed(text)) if isinstance(node, Definition))
 
 
 def public_definitions(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, Definition]]:
@@ -144,7 +151,7 @@ def is_trivial_property(node: Definition) -> bool:
 def undocumented(sources: Sources) -> list[str]:
     found = []
     for path, text in sources.items():
-        tree = ast.parse(text)
+        tree = parsed(text)
         if text.strip() and ast.get_docstring(tree) is None:
             found.append(f"{path}: no docstring")
         for name, node in public_definitions(tree):
@@ -184,7 +191,7 @@ def definitions_of(name: str, sources: Sources) -> list[str]:
     """Where `name` comes into being: as a function, a property, a variable or an attribute."""
     found = []
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, Definition):
                 here = node.name == name
             elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -208,7 +215,7 @@ def wrong_exports(names: object, text: str, available: set[str]) -> list[str]:
         return ["has no list __all__"]
     found = [] if names == sorted(set(names), key=by_convention) else ["__all__ is not sorted, or repeats a name"]
     found += [f"__all__ names {name}, which does not exist" for name in names if name not in available]
-    top = {name for name, _ in public_definitions(ast.parse(text)) if "." not in name}
+    top = {name for name, _ in public_definitions(parsed(text)) if "." not in name}
     found += [f"{name} is public by its name but not in __all__" for name in sorted(top - set(names))]
     return found
 

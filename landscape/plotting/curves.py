@@ -26,6 +26,7 @@ from landscape.plotting.styles import style_named, style_of
 __all__ = ["COLOURS", "DASHES", "curve"]
 
 # The palette of Okabe and Ito, made for colour-blind readers, without its yellow, which is lost on white.
+_MODEL = "model, evaluated independently"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _Dashes = str | tuple[int, tuple[float, ...]]
 DASHES: tuple[_Dashes, ...] = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
@@ -288,17 +289,5 @@ def _handles(everything: Sequence[_Series], scale: float) -> list[Line2D | Patch
         Patch(facecolor="0.5" if len(by_name) > 1 else series.colour, alpha=0.3, label=words) for words, series in bands.items()
     ]
     if any(series.panel.metric.key in point.values for series in everything for point in series.panel.surface.points):
-        handles.append(
-            Line2D(
-                [],
-                [],
-                ls="none",
-                marker="o",
-                ms=4.5 * scale,
-                mfc="none",
-                mec="0.4",
-                mew=0.9 * scale,
-                label="model, evaluated independently",
-            )
-        )
+        handles.append(Line2D([], [], ls="none", marker="o", ms=4.5 * scale, mfc="none", mec="0.4", mew=0.9 * scale, label=_MODEL))
     return handles
