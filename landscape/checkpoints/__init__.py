@@ -1,4 +1,7 @@
-"""Checkpoints: every way to name the weights of a model, read without running anybody's code."""
+"""Checkpoints: every way to name the weights of a model, read without running anybody's code.
+
+Belongs here: one module for each family of formats, from bytes to `Weights`. Does not: what is done with the weights.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line: parses, calls one library function, prints."""
+"""The command line: parses, calls one library function, prints.
+
+Belongs here: words to options, results to text, errors to exit codes. Does not: anything a library user would miss.
+"""
 
 from __future__ import annotations
 

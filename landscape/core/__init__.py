@@ -1,6 +1,7 @@
-"""The mathematics: weights, directions, subspaces, grids and surfaces. Small and pure: no files, no devices.
+"""The mathematics: weights, directions, subspaces, grids and surfaces. Small and pure.
 
-`grid` and `surface` need no torch, and must not come to: what draws and tells files is built on them alone.
+Belongs here: what a paper would define. Does not: files, devices, progress, anything that evaluates a loss.
+`grid` and `surface` need no torch and must never import it, so that reading and drawing files needs none either.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,8 @@
-"""The objective: metrics at coordinates of a subspace, measured over a problem's data."""
+"""The fast engine: metrics at coordinates of a subspace, measured over a problem's data.
+
+Belongs here: setting weights, feeding examples, summing metrics and their errors, batch-norm statistics. Does not: which points are
+measured and who measures them (`sweep`, `parallel`), nor anything that the self-check trusts (`reference`).
+"""
 
 from __future__ import annotations
 

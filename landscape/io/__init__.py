@@ -1,4 +1,7 @@
-"""The store: surface files written, read, imported and exported. The only home of h5py."""
+"""Surface files: written, locked, read, imported and exported. The only home of h5py.
+
+Belongs here: what stands in a file, and reading files of unknown origin. Does not: what the values mean, or whether a run may resume.
+"""
 
 from __future__ import annotations
 

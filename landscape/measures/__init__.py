@@ -1,4 +1,7 @@
-"""Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula."""
+"""Numbers of a surface: basin, bump, convexity, roughness, minimum, each with its formula.
+
+Belongs here: functions from a `Surface` to numbers, with what is known of their noise. Does not: torch, files, wording (`report`).
+"""
 
 from landscape.measures.basin import basin_radius, basin_radius_weights, basin_share
 from landscape.measures.curvature import convexity, least_second_difference, min_curvature

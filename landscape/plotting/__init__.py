@@ -1,4 +1,7 @@
-"""Figures and films of surfaces: `curve` for lines; `contour`, `filled`, `heatmap` and `relief` for planes; `graphs` for plain numbers."""
+"""Figures and films of surfaces: `curve` for lines; `contour`, `filled`, `heatmap` and `relief` for planes; `graphs` for plain numbers.
+
+Belongs here: what matplotlib draws. Does not: numbers that are not about drawing (`measures`), sentences that the page shares (`report`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A problem: a model, its loss and its data, as every computation takes them."""
+"""A problem: a model, its loss and its data, as every computation takes them.
+
+Belongs here: what users hand in, and how their batches and losses are understood. Does not: where and how fast it is computed.
+"""
 
 from __future__ import annotations
 

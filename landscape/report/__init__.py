@@ -1,4 +1,7 @@
-"""A surface in words: what it is, how it was checked, what its reader must know, and how it differs from another."""
+"""A surface in words: what it is, how it was checked, what its reader must know, and how it differs from another.
+
+Belongs here: every sentence that `show`, figures and page share. Does not: torch, files, drawing.
+"""
 
 from __future__ import annotations
 

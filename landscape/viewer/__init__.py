@@ -1,4 +1,7 @@
-"""One interactive page for one or several surfaces: a single HTML file that opens with no network, or follows a running sweep."""
+"""One interactive page for one or several surfaces: a single HTML file that opens with no network, or follows a running sweep.
+
+Belongs here: the page's content, HTML, scripts and its local server. Does not: measuring anything.
+"""
 
 from __future__ import annotations
 

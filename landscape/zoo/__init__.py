@@ -1,4 +1,6 @@
-"""The zoo: example models, data sets, training recipes and ready problems; nothing else in the package needs it.
+"""The zoo: example models, data sets, training recipes and ready problems.
+
+Belongs here: what the demo, the notebooks and `landscape train` need. Nothing else in the package imports it.
 
 `problems.problems()` lists what there is.
 """

@@ -1,4 +1,7 @@
-"""Directions: random, between checkpoints or from a file; their normalization and orthogonalization."""
+"""Directions: random, between checkpoints or from a file; their normalization and orthogonalization.
+
+`filters` decides which parameters move and along which axis a tensor's filters lie; `random` draws and normalizes.
+"""
 
 from __future__ import annotations
 
