@@ -60,7 +60,7 @@ def made_folder(path: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         why = _missing_goal(folder) or ("it is a file" if os.path.exists(folder) else getattr(error, "strerror", None) or error)
-        raise InputError(f"{_shortened(folder)}: cannot be made a folder ({why}); choose another --out") from error
+        raise InputError(f"{_shortened(folder)}: cannot be created ({why}); choose another --out") from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder}: is not writable; choose another --out")
     return folder
@@ -83,11 +83,11 @@ def _named(path: str | os.PathLike[str]) -> Path:
     try:
         text = os.fsdecode(path)
     except TypeError:
-        raise InputError(f"{path!r} is no path of a file; give a text or a Path") from None
+        raise InputError(f"{path!r} is not a path; give a string or a Path") from None
     if not text:
         raise InputError('the name of the file to write is empty (""); name a file')
     if "\0" in text:
-        raise InputError(f"{text!r}: no name of a file holds a zero byte; choose another name")
+        raise InputError(f"{text!r}: a file name cannot contain a zero byte; choose another name")
     if os.path.basename(text) in ("", os.curdir, os.pardir):
         what = "is a folder" if os.path.isdir(text) else "names a folder"
         raise InputError(f"{text}: {what}; name a file in it")
@@ -105,7 +105,7 @@ def _check_taken(path: Path, mode: int, overwrite: bool) -> None:
     if not stat.S_ISREG(mode):  # renaming over a device would replace it
         raise InputError(f"{path}: is not a file but a device or pipe; choose another name")
     if not overwrite:
-        raise InputError(f"{path}: exists already; choose another name or say --overwrite")
+        raise InputError(f"{path}: already exists; choose another name or pass --overwrite")
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: is read-only; choose another name")
 

@@ -60,7 +60,7 @@ def axis_values(axis: AxisLike) -> np.ndarray:
     else:
         raise InputError(f"an axis is a tuple (start, stop, n) or an ndarray of coordinates, not a {type(axis).__name__}")
     if values.size == 0:
-        raise InputError("an axis needs at least one point, this one has none")
+        raise InputError("an axis needs at least one point")
     _check_extent(values)
     return values
 

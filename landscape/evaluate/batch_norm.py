@@ -59,7 +59,9 @@ def calibration_spans(size: int) -> list[tuple[int, int]]:
         InputError: when there is but one example.
     """
     if size == 1:
-        raise InputError("batch norm cannot be recalibrated on one example, which has no variance; use more, or --bn frozen")
+        raise InputError(
+            "batch norm cannot be recalibrated on one example, which has no variance; use more examples, or --bn frozen"
+        )
     n = min(_EXAMPLES, size)
     spans = [(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
     return [(start, stop) for start, stop in spans if stop - start > 1]

@@ -70,7 +70,9 @@ class Engine:
                 "the batched engine goes with neither --bn recalibrated, --tolerance nor --offload; use eager or compiled"
             )
         if self.mode == "compiled" and self.bn == "recalibrated":
-            raise InputError("the compiled engine does not go with --bn recalibrated, which trains norms at each point; use eager")
+            raise InputError(
+                "--engine compiled does not work with --bn recalibrated, which recomputes norms at each point; use --engine eager"
+            )
 
     @property
     def dtype(self) -> torch.dtype:

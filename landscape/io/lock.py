@@ -151,7 +151,7 @@ def _acquired(path: str | os.PathLike[str], target: Path, note: Callable[[str], 
                 raise InputError(f"{path}: its lock file {lock} cannot be locked ({error.strerror}); remove it") from error
             with suppress(OSError):
                 lock.unlink()
-            note(f"{path}: this file system does not lock files; see to it that no other process writes this one")
+            note(f"{path}: this file system does not lock files; make sure that no other process writes this one")
             return None
         if _is_at(descriptor, lock):
             break

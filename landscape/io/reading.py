@@ -100,7 +100,7 @@ def read_header(file: h5py.File, path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: an HDF5 file, but not a surface of this package{hint}")
     version = attributes.get("format_version")
     if not isinstance(version, int) or version < 1:
-        raise InputError(f"{path}: format version {version} is none; was the file written by another program?")
+        raise InputError(f"{path}: format version {version} does not exist; was the file written by another program?")
     if version > FORMAT_VERSION:
         raise InputError(f"{path}: format version {version}, newer than the {FORMAT_VERSION} read here; upgrade torch-landscape")
     kind, axes = attributes.get("kind"), attributes.get("axes")

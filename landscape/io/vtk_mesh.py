@@ -43,7 +43,7 @@ def build_mesh(surface: Surface, clip: float | None = None, log: bool = False) -
         InputError: when no node has a height, or `clip` is no height.
     """
     if clip is not None and not (np.isfinite(clip) and (clip > 0 or not log)):
-        raise InputError(f"clip {clip} is no height to cut at; give a finite number, above zero with log")
+        raise InputError(f"clip {clip} is not a height to cut at; give a finite number, above 0 with log")
     key = surface.metric().key
     values = surface.values[key]
     drawn = surface.done[key].astype(bool) & np.isfinite(values)

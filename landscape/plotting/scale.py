@@ -146,7 +146,7 @@ def _check_offset(offset: float, log: bool) -> None:
     if offset and not log:
         raise InputError(f"offset {offset:g} is for a logarithmic scale; ask for that too, or leave the offset out")
     if not (math.isfinite(offset) and offset >= 0):
-        raise InputError(f"offset {offset:g} is none for a logarithm; pass a finite number > 0, for example 0.1")
+        raise InputError(f"offset {offset:g} is not valid for a logarithm; pass a finite number > 0, for example 0.1")
 
 
 def _widened(low: float, high: float, log: bool) -> tuple[float, float]:

@@ -192,7 +192,7 @@ def _types_told(model: nn.Module, batch: Batch) -> Iterator[None]:
 
 def _pair(batch: Batch) -> tuple[Batch, Tensor]:
     if not (isinstance(batch, tuple) and len(batch) == 2 and isinstance(batch[1], Tensor)):
-        raise InputError("a criterion wants batches (inputs, targets); give a function loss(model, batch) for other batches")
+        raise InputError("a criterion needs batches (inputs, targets); give a function loss(model, batch) for other batches")
     return batch[0], batch[1]
 
 

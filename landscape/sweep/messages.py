@@ -56,7 +56,7 @@ def n_done(surface: Surface) -> str:
 
 def so_far(surface: Surface, file: File) -> str:
     """How many points are measured, and what to do to go on."""
-    place = f"are in {file}; run the same command again to go on" if file is not None else "were measured"
+    place = f"are in {file}; run the same command again to resume" if file is not None else "were measured"
     return f"{n_done(surface)} {place}"
 
 

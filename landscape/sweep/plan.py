@@ -199,7 +199,7 @@ def plan_surface(
                 "where every filter is a single number, its length alone says all but the sign: try --normalize layer, or --ignore none"
             )
         )
-        raise InputError(f"the two directions are parallel, so that they span no plane; {why}")
+        raise InputError(f"the two directions are parallel and span no plane; {why}")
     axes = tuple(Axis(name, v, d.described()) for (name, v), d in zip(values.items(), directions, strict=True))
     return _plan(problem, base, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 
@@ -229,7 +229,7 @@ def _differences(
     if geometry.normalize not in (None, "none"):
         raise InputError("directions between checkpoints keep their length; --normalize is for random directions")
     if geometry.directions is not None:
-        raise InputError("--directions replaces random directions; it does not go with several checkpoints")
+        raise InputError("--directions replaces random directions; it cannot be used with several checkpoints")
     origin, ignored = models[0], geometry.ignored or ()
     model_roles = roles(problem.model)
     names = select_parameters(origin.weights, model_roles, ignored, geometry.only)

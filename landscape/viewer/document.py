@@ -99,7 +99,7 @@ def name_surfaces(surfaces: Sequence[Surface], names: Sequence[str] | None) -> l
         InputError: for no surfaces, or another number of names.
     """
     if not surfaces:
-        raise InputError("a page needs at least one surface, there is none")
+        raise InputError("a page needs at least one surface")
     if names is not None and len(names) != len(surfaces):
         raise InputError(f"{len(names)} names for {len(surfaces)} surfaces; give one name for each")
     wanted = names if names is not None else [str(surface.attributes.get("problem") or surface.kind) for surface in surfaces]

@@ -154,7 +154,7 @@ def follow(follower: LiveReader, say: Callable[[str], None], port: int = 0) -> N
     try:
         server = _Server(("127.0.0.1", port), _handler(follower))
     except OSError as error:
-        raise InputError(f"127.0.0.1:{port} cannot be served on ({error.strerror}); choose another port, or none") from None
+        raise InputError(f"127.0.0.1:{port} cannot be used ({error.strerror}); choose another --port, or leave it out") from None
     with server:
         say(f"http://127.0.0.1:{server.server_address[1]}/")
         server.serve_forever(poll_interval=0.2)

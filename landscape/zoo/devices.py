@@ -45,5 +45,5 @@ def choose_precision(name: str, device: torch.device, safe: bool) -> str:
         raise InputError(f'unknown precision "{name}": {did_you_mean(name, PRECISIONS)}')
     able = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if name == "bf16" and not able:
-        raise InputError(f"training in bf16 wants a CUDA device that has it, and this is {device}; take fp32 or auto")
+        raise InputError(f"training in bf16 needs a CUDA device that supports it, and this is {device}; use fp32 or auto")
     return "bf16" if able and (name == "bf16" or (name == "auto" and safe)) else "fp32"

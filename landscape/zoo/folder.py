@@ -101,7 +101,7 @@ class Folder:
                 temporary.write_bytes(content)
         except InputError as error:
             if self._checkpoints():
-                raise RunError(f"{error}; {self._checkpoints()[-1].name} is there, run the same command again to go on") from error
+                raise RunError(f"{error}; {self._checkpoints()[-1].name} is there, run the same command again to resume") from error
             raise
 
     def _checkpoints(self) -> list[Path]:

@@ -92,7 +92,7 @@ def test_merge_over_one_of_its_parts(refuse, parts):
 
 
 def test_merge_over_a_file_that_is_there(run, refuse, parts):
-    refuse("merge p1.h5 p2.h5 p3.h5 -o plane.h5", "plane.h5", "exists already", "--overwrite")
+    refuse("merge p1.h5 p2.h5 p3.h5 -o plane.h5", "plane.h5", "already exists", "--overwrite")
     assert run("merge p1.h5 p2.h5 p3.h5 -o plane.h5 --overwrite --quiet").code == 0
     assert landscape.read("plane.h5").shape == (5, 3)
 

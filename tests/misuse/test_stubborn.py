@@ -72,7 +72,7 @@ def test_a_signal_that_the_loss_swallows_ends_the_run(here, one_line, monkeypatc
     surface = landscape.read("out.h5")
     n = int(surface.done["train_loss"].sum())
     assert 2 < n < 401
-    word = f"{n} of 401 points are in out.h5; run the same command again to go on"
+    word = f"{n} of 401 points are in out.h5; run the same command again to resume"
     one_line(Path("err.txt").read_text(), f"landscape: interrupted: {word}")
     assert {path.name for path in here.glob("*out.h5*")} <= {"out.h5", ".out.h5.lock"}  # a lock that is nobody's any more
     if how == "again":

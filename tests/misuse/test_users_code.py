@@ -193,7 +193,7 @@ def test_a_point_that_raises_anything_is_one_line_and_the_file_keeps_the_others(
     surface = landscape.read("out.h5")
     done = surface.done["train_loss"]
     assert 0 < done.sum() < 5
-    assert f"; {done.sum()} of 5 points are in out.h5; run the same command again to go on" in outcome.err
+    assert f"; {done.sum()} of 5 points are in out.h5; run the same command again to resume" in outcome.err
     assert line(problem).code == 0  # mended, it goes on
     assert landscape.read("out.h5").complete
 

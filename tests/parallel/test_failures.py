@@ -76,7 +76,7 @@ def test_a_rank_that_raises_ends_the_sweep_while_rank_0_is_deep_in_a_point(here:
     done = before.done["train_loss"]
     assert done.sum() >= 3 + 4  # rank 0 had three points, and rank 1 four at least
     (line,) = [text for text in err.splitlines() if text.startswith("landscape:")]
-    word = f"{done.sum()} of 41 points are in l.h5; run the same command again to go on"
+    word = f"{done.sum()} of 41 points are in l.h5; run the same command again to resume"
     what = "the model or loss raised ZeroDivisionError: no such luck"
     assert re.fullmatch(rf"landscape: rank 1 on \S+: at x = -?\S+: {what}; {word}", line)
     assert "interrupted" not in err
@@ -185,7 +185,7 @@ def test_a_signal_that_every_rank_swallows_ends_the_sweep(here: Path, number: si
     code, _, err = finish(job)
     assert code == 130
     n = int(check_partial(here).done["train_loss"].sum())
-    assert said(err) == [f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to go on"]
+    assert said(err) == [f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to resume"]
 
 
 DEEP = f"""
@@ -217,7 +217,7 @@ def ended(folder: Path, n_ranks: int | None, number: signal.Signals, whom: str) 
     surface = check_partial(folder)
     n = int(surface.done["train_loss"].sum())
     assert n >= before
-    assert line == f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to go on"
+    assert line == f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to resume"
     return code, err
 
 
@@ -252,7 +252,7 @@ def test_a_signal_between_points_ends_gently(here: Path, number: signal.Signals)
     assert code == 130
     surface = check_partial(here)
     n = surface.done["train_loss"].sum()
-    assert f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to go on" in said(err)
+    assert f"landscape: interrupted: {n} of 41 points are in l.h5; run the same command again to resume" in said(err)
     assert "Traceback" not in err
     assert surface.numbers  # the file is in its final form
     assert surface.runs[-1]["points"] == n
@@ -362,7 +362,7 @@ def test_a_time_limit_says_what_is_left_and_the_next_run_completes(here: Path) -
     assert surface.runs[-1]["left"] == 81 - n
     (note,) = [line for line in err.splitlines() if line.startswith("stopped at the time limit")]
     found = re.fullmatch(
-        rf"stopped at the time limit: {n} of 81 points are in l\.h5; run the same command again to go on; {81 - n} are left, about (\d+(?:\.\d+)?) s more",
+        rf"stopped at the time limit: {n} of 81 points are in l\.h5; run the same command again to resume; {81 - n} are left, about (\d+(?:\.\d+)?) s more",
         note,
     )
     assert found, note

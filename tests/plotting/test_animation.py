@@ -200,7 +200,7 @@ def test_the_command_writes_what_it_was_asked_for(
         == 0
     )
     assert len(frames(out)) == 3
-    assert command(*f"animate a.h5 b.h5 -o {out}".split()).code == 2  # exists already
+    assert command(*f"animate a.h5 b.h5 -o {out}".split()).code == 2  # already exists
     outcome = command(*f"animate a.h5 b.h5 --style paper --fps 4 -o {out} --overwrite".split())
     assert (outcome.code, outcome.out.strip()) == (0, str(out))
     assert len(frames(out)) == 2

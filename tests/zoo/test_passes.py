@@ -86,7 +86,7 @@ def test_where_bfloat16_is_taken(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
     assert choose_precision(name, torch.device(device), safe) == expected
-    with pytest.raises(InputError, match="bf16 wants a CUDA device"):
+    with pytest.raises(InputError, match="bf16 needs a CUDA device"):
         choose_precision("bf16", torch.device("cpu"), safe)
 
 

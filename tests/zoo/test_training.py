@@ -207,7 +207,7 @@ def test_chance_is_the_commonest_class() -> None:
         ({"name": "resnet20"}, "needs --data-dir"),
         ({"settings": {"depth": 3}}, 'no setting "depth"'),
         ({"precision": "fp16"}, 'unknown precision "fp16"'),
-        ({"precision": "bf16"}, "bf16 wants a CUDA device"),
+        ({"precision": "bf16"}, "bf16 needs a CUDA device"),
         ({"every": 0}, "--every must be ≥ 1"),
         ({"steps": -1}, "--steps ≥ 0, not 1 and -1"),
     ],

@@ -167,5 +167,5 @@ def orthogonalize(direction: Direction, against: Direction) -> tuple[Direction, 
         attributes={**direction.attributes, "orthogonalized": 1},
     )
     if rest.norm <= 1e-6 * direction.norm:
-        raise InputError("the two directions are parallel, so that they span no plane; are two of the checkpoints the same?")
+        raise InputError("the two directions are parallel and span no plane; are two of the checkpoints the same?")
     return rest.checked(), share
