@@ -16,6 +16,15 @@ import torch
 
 _numbers = itertools.count()
 
+_INTEGRATIONS = ("tests/slurm/", "tests/viewer/")  # what drives a cluster or a browser
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(_INTEGRATIONS) and "test_document" not in item.nodeid:
+            item.add_marker("integration")
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

@@ -44,6 +44,7 @@ def test_the_readme_has_commands_to_run() -> None:
     assert len(blocks("python")) >= 1
 
 
+@pytest.mark.integration
 def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     for command in commands():
         if command in SCRIPTS:
@@ -99,6 +100,7 @@ def test_every_option_is_in_the_readme_and_has_help(name: str, parser: argparse.
             )
 
 
+@pytest.mark.integration
 def test_the_notebook_runs(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="needs the extra [test]")
     nbclient = pytest.importorskip("nbclient", reason="needs the extra [test]")

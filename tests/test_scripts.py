@@ -197,6 +197,7 @@ def test_paths_are_those_of_the_caller(machine: Machine, tmp_path: Path) -> None
     assert machine.calls[-1][0] == str(machine.clone), "pytest finds its configuration from the clone"
 
 
+INTEGRATIONS = ["tests/slurm", "tests/viewer", "tests/test_readme.py"]
 SHARED_OUT = ["-n", "auto", "--maxprocesses", "8", "--dist", "loadfile"]
 
 
@@ -206,6 +207,7 @@ SHARED_OUT = ["-n", "auto", "--maxprocesses", "8", "--dist", "loadfile"]
         ([], [*SHARED_OUT]),
         (["-k", "a or b", "-x"], ["-k", "a or b", "-x"]),
         (["--all"], ["-m", "", *SHARED_OUT]),
+        (["--integration"], ["-m", "integration and not slow", *SHARED_OUT, *INTEGRATIONS]),
         (["--faults", "seed"], ["tests/plant_faults.py", "seed"]),
         (["--faults", "--change"], ["tests/plant_faults.py", "--change"]),
         (["-x", "--all", "tests/test_grid.py"], ["-m", "", "-x", "tests/test_grid.py"]),
