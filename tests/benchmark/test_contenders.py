@@ -95,7 +95,7 @@ def test_the_line_leaves_the_origin_to_others() -> None:
     assert case.coordinates(0) == LINE[0]
     assert case.coordinates(N_POINTS - 1) == pytest.approx(LINE[1])
     assert all(any(case.coordinates(index)) for index in range(-1, N_POINTS))
-    with pytest.raises(InputError, match="2 or more"):
+    with pytest.raises(InputError, match="at least 2 points"):
         case_of(perceptron, n_points=1)
 
 

@@ -92,7 +92,7 @@ def test_a_million_points_need_a_yes(refuse, words):
         (f"{LINE} --time-limit ²m", ['"²m"', "55m"]),
         (f"{LINE} --memory ²G", ['"²G"', "8G"]),
         (f"{LINE} --precision tf32 --device cpu", ["tf32", "CUDA", "fp32"]),
-        (f"{LINE} --threads 0", ["0 threads", "at least 1"]),
+        (f"{LINE} --threads 0", ["--threads must be 1 to", "not 0"]),
         (f"{LINE} --threads two", ["--threads", "two"]),
         (f"{LINE} --threads 100000000000", ["100000000000", "threads"]),
         (f"{LINE} --batch-size 0", ["batch size is 0", "at least 1"]),
