@@ -239,8 +239,8 @@ for _rank, _place in enumerate(IMAGES, start=1):
         f"conv{_rank}d, depthwise": lambda s, c=_conv: c(s[0], 2 * s[0], 3, padding=1, groups=s[0]),
         f"conv{_rank}d, dilated": lambda s, c=_conv: c(s[0], 2, 3, padding=2, dilation=2),
         f"batchnorm{_rank}d": lambda s, n=(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[_rank - 1]: n(s[0]),
-        f"max pool {_rank}d": lambda s, n=(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[_rank - 1]: n(2),
-        f"average pool {_rank}d": lambda s, n=(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[_rank - 1]: n(2),
+        f"max pool {_rank}d": lambda s, n=(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[_rank - 1]: n(2, ceil_mode=True),  # of one pixel too
+        f"average pool {_rank}d": lambda s, n=(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[_rank - 1]: n(2, ceil_mode=True),
     })  # fmt: skip
     _instance = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[_rank - 1]
     _add(_place, {f"instancenorm{_rank}d": lambda s, n=_instance: n(s[0], affine=True)})

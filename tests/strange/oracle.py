@@ -283,12 +283,20 @@ class Oracle:
         directions = [{name: _wide(state[name]) - _wide(self.weights[name]) for name in self.names} for state in states]
         floating = {n: b for n, b in self.origin.named_buffers() if b.is_floating_point() and b.layout == torch.strided}
         statistics: list[dict[str, Tensor]] = [{} for _ in ends]
-        if self.bn == "interpolated":
+        if self.bn != "frozen":
             statistics = [{name: _wide(state[name]) - _wide(value) for name, value in floating.items()} for state in states]
+        if self.bn == "recalibrated":  # makes the norms' statistics itself; what else differs between the models moves with them
+            own = {
+                f"{name}.{kind}"
+                for name, layer in self.origin.named_modules()
+                for kind in ("running_mean", "running_var")
+                if hasattr(layer, kind)
+            }
+            statistics = [{n: part for n, part in parts.items() if n not in own and bool(part.any())} for parts in statistics]
         if user.geometry == "three, orthogonal":
             share = dot(directions[1], directions[0]) / dot(directions[0], directions[0])
             for parts in (directions, statistics):
-                parts[1] = {name: parts[1][name] - share * parts[0][name] for name in parts[1]}
+                parts[1] = {name: part - share * parts[0].get(name, torch.zeros(())) for name, part in parts[1].items()}
         return directions, statistics
 
     def _recalibrate(self, model: nn.Module, built: Built) -> None:

@@ -194,7 +194,9 @@ def _types(chosen: Chosen) -> bool:
     half = own == "bf16" and (  # what torch or numpy has no bfloat16 for
         "arrays" in chosen.get("form", "")
         or "complex" in _words(chosen)
-        or any(_has(chosen, word) for word in ("norm", "orthogonal", "bag", "global", "packed", "parametrizations"))
+        or any(
+            _has(chosen, word) for word in ("norm", "orthogonal", "bag", "global", "packed", "parametrizations", "average pool 3d")
+        )
     )
     return (converted and odd) or half
 
@@ -230,6 +232,7 @@ _CLASHES: tuple[Callable[[Chosen], bool], ...] = (
     # What makes its own state in the default type wants a model of that type, and the user's own default.
     lambda c: _has(c, "own state") and (c.get("types", "fp32") != "fp32" or c.get("precision") == "fp64"),
     lambda c: _has(c, "view(") and (_has(c, "channels last") or _has(c, "permuted") or c.get("front") == "strided"),  # torch itself refuses
+    lambda c: "relu in place" in c.get("layers", ()) and c.get("front") == "expanded",  # and here too
 )  # fmt: skip
 
 
