@@ -67,6 +67,13 @@ def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     assert all((tmp_path / name).stat().st_size > 0 for name in ("net.h5", "net.png", "net.html"))
 
 
+def test_the_scripts_for_contributors_are_there() -> None:
+    """CI runs the first three and itself; a release and a hook for git are nothing that a test may make."""
+    named = {line.split()[0] for block in blocks("text") for line in block.splitlines()} - {"pre-commit"}
+    assert {"scripts/prepare", "scripts/test", ".ci/run", "scripts/release"} <= named
+    assert all(os.access(ROOT / name, os.X_OK) for name in named)
+
+
 def test_ci_runs_the_scripts_of_the_readme() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     assert all(script in ci for script in SCRIPTS)
