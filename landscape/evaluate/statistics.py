@@ -192,7 +192,7 @@ def estimate(sums: Tensor, weights: Tensor | None, population: int) -> Estimate:
 def interim_sizes(size: int, first: int = SMALLEST_LOOK) -> list[int]:
     """After how many examples a point may stop: 256, or another first look, twice as many each time, and all.
 
-    >>> looks(1000), looks(100), looks(3000, 1024)
+    >>> interim_sizes(1000), interim_sizes(100), interim_sizes(3000, 1024)
     ([256, 512, 1000], [100], [1024, 2048, 3000])
     """
     counts = []

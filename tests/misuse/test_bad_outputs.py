@@ -86,13 +86,13 @@ def test_folder_that_is_none(refuse):
     Path("loop").symlink_to("loop")
     Path("dangling").symlink_to("gone")
     refuse(words.format("''"), "empty", "name a folder")
-    refuse(words.format("loop"), "loop", "cannot be made a folder", "round in a loop")
-    refuse(words.format("dangling"), "dangling", "cannot be made a folder", "gone", "not there")
-    refuse(words.format("a.pt"), "a.pt", "cannot be made a folder", "is a file")
-    refuse(words.format("a.pt/inner"), "a.pt", "cannot be made a folder")
-    refuse(words.format("x" * 300), "cannot be made a folder", "too long")
+    refuse(words.format("loop"), "loop", "cannot be created", "round in a loop")
+    refuse(words.format("dangling"), "dangling", "cannot be created", "gone", "not there")
+    refuse(words.format("a.pt"), "a.pt", "cannot be created", "is a file")
+    refuse(words.format("a.pt/inner"), "a.pt", "cannot be created")
+    refuse(words.format("x" * 300), "cannot be created", "too long")
     refuse("train digits-mlp-1x4 --epochs 1 --out ''", "empty", "name a folder")
-    refuse("train digits-mlp-1x4 --epochs 1 --out dangling", "dangling", "cannot be made a folder", "gone")
+    refuse("train digits-mlp-1x4 --epochs 1 --out dangling", "dangling", "cannot be created", "gone")
 
 
 @pytest.mark.parametrize("writer", [name for name in EVERY_WRITER if name not in ("bench",)])
@@ -244,5 +244,5 @@ def test_training_whose_disk_fills_up_is_a_run_that_failed(run, monkeypatch, one
         patch.setattr(Path, "write_bytes", full)
         outcome = run(words)
     assert outcome.code == 1
-    one_line(outcome.err, "epoch_002.pt", "full", "epoch_001.pt is there", "again to go on")
+    one_line(outcome.err, "epoch_002.pt", "full", "epoch_001.pt is there", "again to resume")
     assert run(words).code == 0

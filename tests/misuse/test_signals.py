@@ -47,7 +47,7 @@ def test_interrupted_run_leaves_a_file_to_go_on_with(here, run, one_line, number
         process.send_signal(number)
         said = process.stderr.read()
     assert process.returncode == 130
-    one_line(said, "interrupted", "of 401 points", "out.h5", "again to go on")
+    one_line(said, "interrupted", "of 401 points", "out.h5", "again to resume")
     assert sorted(path.name for path in here.glob("*out.h5*")) == ["out.h5"]
     before = landscape.read("out.h5")
     done = before.done["train_loss"]

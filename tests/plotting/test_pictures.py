@@ -43,7 +43,8 @@ def test_wrong_values_would_be_seen(name: str, fault: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("module", "constant", "value"), [("relief", "_SHADE", 0.0), ("relief", "COLOUR_MAP", "cividis"), ("relief_mesh", "HEIGHT", 0.6)]
+    ("module", "constant", "value"),
+    [("relief", "_SHADE", 0.0), ("relief", "COLOUR_MAP", "cividis"), ("relief_mesh", "HEIGHT", 0.6)],
 )
 def test_wrong_looks_would_be_seen(module: str, constant: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("relief", "relief_mesh") if constant == "HEIGHT" else (module,):

@@ -109,7 +109,8 @@ def test_an_offset_makes_room_for_zero_and_is_undone_exactly_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "log", "words"), [(0.1, False, "is for a logarithmic scale"), (-1.0, True, "is none"), (np.nan, True, "is none")]
+    ("offset", "log", "words"),
+    [(0.1, False, "is for a logarithmic scale"), (-1.0, True, "is not valid"), (np.nan, True, "is not valid")],
 )
 def test_an_offset_that_is_none_is_refused(offset: float, log: bool, words: str) -> None:
     with pytest.raises(InputError, match=words):

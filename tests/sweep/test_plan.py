@@ -128,7 +128,7 @@ SAME = seeded(Images)
         (lambda: line(images(), bn="interpolated"), "random directions do not"),
         (lambda: line(images(), None, images(1).model, normalize="filter"), "keep their length"),
         (lambda: line(images(), None, images(1).model, seeds=[1, 2]), "several seeds draw random directions"),
-        (lambda: line(images(), None, images(1).model, directions="d.h5"), "does not go with several checkpoints"),
+        (lambda: line(images(), None, images(1).model, directions="d.h5"), "cannot be used with several checkpoints"),
         (lambda: line(images(), directions="d.h5", normalize="layer"), "used as they are"),
         (lambda: line(images(), directions="d.h5", ignore="none"), "used as they are"),
         (lambda: line(images(), directions="nowhere.h5"), "no such file"),

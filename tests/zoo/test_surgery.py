@@ -259,7 +259,7 @@ def test_the_sweep_shows_one_surface(tmp_path: Path, name: str, precision: str) 
         (lambda: deepen(ConvolutionalNetwork(units="tanh"), "features.0"), "the units of layer features.0 are Tanh, through which"),
         (lambda: hidden_layers(SoftmaxRegression()), "a SoftmaxRegression cannot be widened or deepened; take one of: Multilayer"),
         (lambda: widen(ResidualPerceptron(), {}), "a ResidualPerceptron cannot be widened or deepened"),
-        (lambda: widen(altered(nn.LayerNorm(64)), {}), "2 is a LayerNorm, of which nobody knows"),
+        (lambda: widen(altered(nn.LayerNorm(64)), {}), "2 is a LayerNorm, for which there is no widening"),
         (lambda: deepen(altered(nn.Flatten()), "1"), "the units of layer 1 are none, through which"),
         (lambda: deepen(MultilayerPerceptron(), "1").weights({}), "the weights lack 1.weight, which the teacher has"),
         (

@@ -155,7 +155,7 @@ def test_foreign_checkpoints_are_kept(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match=r"cannot be made a folder \(it is a file\)"):
+    with pytest.raises(InputError, match=r"cannot be created \(it is a file\)"):
         train(NAME, tmp_path / "out", epochs=1)
 
 
