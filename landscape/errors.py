@@ -110,9 +110,9 @@ def in_a_line(error: BaseException) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `word`.
 
-    >>> nearest("filtre", ["filter", "layer"])
+    >>> did_you_mean("filtre", ["filter", "layer"])
     'did you mean "filter"? (one of: filter, layer)'
-    >>> nearest("q", ["filter", "layer"])
+    >>> did_you_mean("q", ["filter", "layer"])
     'one of: filter, layer'
 
     Of many words only the first are listed; what lists them all is for the caller to say.

@@ -2,67 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
+import landscape
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, check_distinct, names_of, with_suffix
+from landscape.cli.command import Overwrite, SurfaceFiles, command, names_of, out_option, target_of
+from landscape.declaration import Option, between
 from landscape.errors import InputError
 
-__all__ = ["COMMANDS"]
+__all__ = ["view"]
 
 
-def _fill_view(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE.h5", nargs="+", help="surface files")
-    add_output(parser, "VIEWER.html", "the page (default: the first file's name with .html)", required=False)
-    parser.add_argument(
-        "--cdn", action="store_true", help="a small page, for which the browser fetches plotly.js from a public network"
-    )
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it",
-    )
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="with --live, the port (default: a free one)")
+@command("landscape view net.h5 other.h5 -o pair.html")
+def view(
+    files: SurfaceFiles,
+    *,
+    out: Annotated[str | None, out_option("the page (default: the first file's name with .html)", "VIEWER.html")] = None,
+    overwrite: Overwrite = False,
+    cdn: Annotated[bool, Option("a small page, for which the browser fetches plotly.js from a public network")] = False,
+    live: Annotated[
+        bool, Option("write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it")
+    ] = False,
+    port: Annotated[int | None, Option("with --live, the port", "N", default="a free one", check=between(1, 65535))] = None,
+) -> int:
+    """Write surface files as one interactive page that needs no network, or follow them while they are computed."""
 
+    def surfaces() -> list[landscape.Surface]:
+        return [landscape.read(file) for file in files]
 
-def _view(options: argparse.Namespace) -> int:
-    import landscape
-    from landscape import viewer
-
-    if options.live:
-        return _follow(options)
-    if options.port:
-        raise InputError("--port is for --live; a page in a file needs none")
-    asked = with_suffix(options.files[0], ".html") if options.out is None else options.out
-    check_distinct(asked, *options.files)
-    out = check_target(asked, options.overwrite)
-    surfaces = [landscape.read(file) for file in options.files]
-    print(viewer.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
-    return 0
-
-
-def _follow(options: argparse.Namespace) -> int:
-    import landscape
-    from landscape.viewer import LiveReader, follow
-
-    if options.out is not None or options.cdn or options.overwrite:
+    if not live:
+        if port is not None:
+            raise InputError("--port is for --live; a page in a file needs none")
+        path = check_target(target_of(files, out, ".html"), overwrite)  # before any file is read
+        print(landscape.viewer.write_page(surfaces(), path, names_of(files), cdn=cdn))
+        return 0
+    if out is not None or cdn or overwrite:
         raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
-    if not 0 <= options.port <= 65535:
-        raise InputError(f"--port is {options.port}; a port is a number from 1 to 65535")
-    follower = LiveReader(lambda: [landscape.read(file) for file in options.files], names_of(options.files))
     try:
-        follow(follower, lambda address: print(address, flush=True), options.port)
+        landscape.viewer.follow(
+            landscape.viewer.LiveReader(surfaces, names_of(files)), lambda address: print(address, flush=True), port or 0
+        )
     except KeyboardInterrupt:  # the way it is meant to end
         return 0
     return 0
-
-
-COMMANDS = (
-    Command(
-        "view",
-        "write surface files as one interactive page that needs no network, or follow them while they are computed",
-        "landscape view net.h5 other.h5 -o pair.html",
-        _fill_view,
-        _view,
-    ),
-)

@@ -52,7 +52,7 @@ def n_sharing(mine: Placement, places: Sequence[Placement]) -> int:
 def described(places: Sequence[Placement]) -> str:
     """Where the ranks of a job compute, as one line: hosts, ranks, devices, threads.
 
-    >>> place = Place("node1", "cpu", "cpu", "", 2)
+    >>> place = Placement("node1", "cpu", "cpu", "", 2)
     >>> described([place, place])
     '2 ranks on node1: cpu, 2 threads each'
     """
