@@ -89,6 +89,8 @@ class Parameter:
             InputError: when it is none that this parameter takes.
         """
         option = self.option
+        if value is None and self.default is not None:
+            raise TypeError("None")
         if value is None:
             return None
         if option.choices and value not in option.choices:

@@ -18,6 +18,7 @@ from landscape.declaration import Option, between, parameters_of, takes
 from landscape.errors import InputError
 from landscape.sweep.options import LineOptions, Options, SurfaceOptions
 
+PROBLEM: Any = object()
 SWEEPS = [("line", landscape.line, LineOptions), ("surface", landscape.surface, SurfaceOptions)]
 
 
@@ -53,17 +54,17 @@ def test_both_ways_to_write_an_axis(words: str) -> None:
 def test_values_typed_are_those_of_python() -> None:
     words = "--examples 500 --seeds 1..3 --threads 2 --tolerance 0.1 --memory 8G --time-limit 55m --split train,test --yes"
     typed = vars(parse(["line", "problem", "a.pt", "-o", "out.h5", *words.split()]))
-    given = LineOptions(None, **{name: typed[name] for name in ("examples", "seeds", "threads", "tolerance", "memory", "yes")})
+    given = LineOptions(PROBLEM, **{name: typed[name] for name in ("examples", "seeds", "threads", "tolerance", "memory", "yes")})
     assert (given.examples, given.seeds, given.threads, given.tolerance, given.memory) == (500, (1, 2, 3), 2, 0.1, "8G")
     assert given.yes is True
-    assert LineOptions(None, split=typed["split"]).splits(["train", "test"]) == ["train", "test"]
+    assert LineOptions(PROBLEM, split=typed["split"]).splits(["train", "test"]) == ["train", "test"]
 
 
 def test_an_option_that_is_none_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match='no option "tolerence": did you mean "tolerance"'):
-        landscape.surface(None, tolerence=0.1)
+        landscape.surface(PROBLEM, tolerence=0.1)
     with pytest.raises(InputError, match='no option "unknown": one of: problem, start, end_x'):
-        landscape.surface(None, unknown=1)
+        landscape.surface(PROBLEM, unknown=1)
 
 
 def test_values_are_checked_in_python_and_kept_as_python_has_them() -> None:
@@ -71,7 +72,9 @@ def test_values_are_checked_in_python_and_kept_as_python_has_them() -> None:
 
     assert type(Options(seed=np.int64(3)).seed) is int
     with pytest.raises(InputError, match=r"^x: axis .* is not start:stop:n"):
-        landscape.line(None, x="1:2")
+        landscape.line(PROBLEM, x="1:2")
+    with pytest.raises(InputError, match=r"^device: None is of another type: where to compute"):
+        landscape.line(PROBLEM, device=None)
 
 
 def test_a_function_of_a_declared_class_takes_its_fields() -> None:

@@ -43,7 +43,6 @@ Quiet = Annotated[bool, Option("no progress and no notes")]
 Json = Annotated[bool, Option("the result for machines, on standard output")]
 Words = Annotated[str, Option("the command line, for the file's provenance", typed=False)]
 
-
 out_option = partial(Option, flags=("-o", "--out"))  # the file that a command writes
 
 

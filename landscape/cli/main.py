@@ -54,10 +54,7 @@ def _execute(words: Sequence[str]) -> tuple[int, bool]:
     if options.command is None:
         options.parser.print_help()
         return 2, True
-    machines, typed = (
-        getattr(options, "json", False),
-        shlex.join(["landscape", *words]),
-    )  # what was typed is for the file's provenance
+    machines, typed = getattr(options, "json", False), shlex.join(["landscape", *words])  # the second for the file's provenance
     values = {name: getattr(options, name) if one.option.typed else typed for name, one in options.run.parameters.items()}
     with result_apart() if machines else nullcontext():
         return options.run.function(**values), options.run.prints or machines

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn, get_args, get_origin
 
-from landscape.cli import bench, files, page, pictures, sweeps, zoo
+from landscape.cli import bench, files, pictures, sweeps, zoo
 from landscape.declaration import Parameter
 from landscape.errors import InputError, did_you_mean
 
@@ -19,7 +19,7 @@ __all__ = ["COMMANDS", "build_parser", "parse", "written"]
 COMMANDS = {
     command.name: command
     for command in (
-        zoo.demo, zoo.problems, zoo.train, sweeps.line, sweeps.surface, pictures.plot, pictures.animate, page.view,
+        zoo.demo, zoo.problems, zoo.train, sweeps.line, sweeps.surface, pictures.plot, pictures.animate, pictures.view,
         files.show, files.diff, files.export, files.merge, files.import_, bench.bench
     )
 }  # fmt: skip

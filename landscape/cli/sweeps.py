@@ -41,10 +41,10 @@ def _measure(
 ) -> int:
     from landscape import io
 
-    out, executor = asked["to"], detect_executor()
+    out, name, executor = asked["to"], asked.pop("problem"), detect_executor()
     check_distinct(out, *(asked.get(name) for name in ("start", "end", "end_x", "end_y", "directions")))
     executor.on_root(lambda: io.check_free(check_target(out)))  # before a model is built or data are read
-    problem = executor.load_or_receive(lambda: problem_of(asked.pop("problem"), settings, data_dir))
+    problem = executor.load_or_receive(lambda: problem_of(name, settings, data_dir))
     with _warnings_in_a_line():
         surface = function(problem, **asked)
     if executor.is_root and (json or not asked["quiet"]):

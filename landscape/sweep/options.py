@@ -111,13 +111,9 @@ class Options:
         str | Sequence[str] | None,
         _directions("what stays fixed", "bias,norm|none", default="bias,norm for random directions, else none"),
     ] = None
-    only: Annotated[
-        str | None,
-        _directions("move these parameters alone, whether they require gradients or not: a head, a layer, a LoRA", "GLOB"),
-    ] = None
+    only: Annotated[str | None, _directions("move these parameters alone, a head, a layer, a LoRA", "GLOB")] = None
     directions: Annotated[
-        str | os.PathLike[str] | None,
-        _directions("use the directions in a file, ours or tomgoldstein's, instead of drawing them", "FILE"),
+        str | os.PathLike[str] | None, _directions("use the directions in a file, ours or tomgoldstein's", "FILE")
     ] = None
     save_directions: Annotated[bool, _directions("write the directions into the file")] = False
     bn: Annotated[
@@ -142,36 +138,29 @@ class Options:
         int | None, _computing("examples computed at once", "N", default="128, on a GPU 1024", check=between(1, 1_000_000_000))
     ] = None
     precision: Annotated[
-        str | None, _computing("arithmetic; tf32 and bf16 are audited", choices=PRECISIONS, default="fp32, or fp64 as the model")
+        str | None, _computing("arithmetic; tf32 and bf16 are audited", choices=PRECISIONS, default="the model's")
     ] = None
     audit_tolerance: Annotated[
-        float, _computing("relative deviation from fp32 that a run in tf32 or bf16 may show", "E", check=_above_zero)
+        float, _computing("relative deviation from fp32 allowed to tf32 and bf16", "E", check=_above_zero)
     ] = 0.01
-    engine: Annotated[
-        str | None, _computing("way of computing", choices=MODES, default="the fastest, tried out where the run is long")
-    ] = None
+    engine: Annotated[str | None, _computing("way of computing", choices=MODES, default="the fastest, by trying")] = None
     memory: Annotated[
         float | str,
         _computing(
-            "what examples may occupy on the device; more is streamed",
+            "what examples may occupy on the device, of what is free; more is streamed",
             "8G|80%",
-            default="80% of what is free",
             check=valid(lambda budget: bytes_of(budget, 0.0)),
         ),
     ] = "80%"
     offload: Annotated[bool, _computing("keep directions in main memory (on the CPU, in a file)")] = False
-    check: Annotated[str, _computing("what a failed self-check does: end the run, or go on and say so", choices=CHECKS)] = "raise"
+    check: Annotated[str, _computing("what a failed self-check does: end the run, or go on", choices=CHECKS)] = "raise"
     time_limit: Annotated[
-        float | str | None,
-        _computing("start no point that would overrun; exit code 3 when some are left", "55m", check=valid(seconds_of)),
+        float | str | None, _computing("start no point that would overrun; exit code 3 then", "55m", check=valid(seconds_of))
     ] = None
     part: Annotated[
-        str | None,
-        _computing("the i-th of n parts alone, without MPI; landscape merge puts them together", "i/n", check=valid(Part.of)),
+        str | None, _computing("the i-th of n parts alone, without MPI; merge puts them together", "i/n", check=valid(Part.of))
     ] = None
-    basin_level: Annotated[
-        float, _computing("height of the basin above the origin; stored, and what figures and page draw", "NATS", check=_above_zero)
-    ] = 1.0
+    basin_level: Annotated[float, _computing("height of the basin above the origin", "NATS", check=_above_zero)] = 1.0
     yes: Annotated[bool, _computing("really measure a million points or more")] = False
     to: Annotated[
         str | os.PathLike[str] | None,
@@ -212,10 +201,7 @@ class LineOptions(Options):
     ] = None
     end: Annotated["Checkpoint | None", Option("checkpoint at x = 1; without it the direction is random", "CKPT_B")] = None
     _: KW_ONLY
-    x: Annotated[
-        AxisLike | None,
-        _axis("points along the line", default="-0.5:1.5:401 between checkpoints, else -1:1:51"),
-    ] = None
+    x: Annotated[AxisLike | None, _axis("points along the line", default="-0.5:1.5:401 between checkpoints, else -1:1:51")] = None
     seeds: Annotated[
         Sequence[int] | None, Option("several random directions: median and band", "1..10", read=read_seeds, check=check_seeds)
     ] = None
@@ -232,9 +218,6 @@ class SurfaceOptions(Options):
     end_x: Annotated["Checkpoint | None", Option("checkpoint at (1, 0)", "CKPT_B")] = None
     end_y: Annotated["Checkpoint | None", Option("checkpoint at (0, 1)", "CKPT_C")] = None
     _: KW_ONLY
-    x: Annotated[
-        AxisLike | None,
-        _axis("points along x", default="-1:1:51, through three checkpoints -0.5:1.5:51"),
-    ] = None
+    x: Annotated[AxisLike | None, _axis("points along x", default="-1:1:51, through three checkpoints -0.5:1.5:51")] = None
     y: Annotated[AxisLike | None, _axis("points along y", default="as for x")] = None
     orthogonalize: Annotated[bool, Option("replace y by its part orthogonal to x; marks keep the models' true places")] = False
