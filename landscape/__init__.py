@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from landscape.io import read
     from landscape.measures import measure
     from landscape.problem import Problem
-    from landscape.sweep import line, merge, surface
+    from landscape.sweep.functions import line, surface
+    from landscape.sweep.merge_files import merge
 
 __all__ = [
     "InputError",
@@ -48,11 +49,11 @@ _HOMES = {
     "SelfCheckError": "errors",
     "SelfCheckWarning": "errors",
     "Surface": "core.surface",
-    "line": "sweep",
+    "line": "sweep.functions",
     "measure": "measures",
-    "merge": "sweep",
+    "merge": "sweep.merge_files",
     "read": "io",
-    "surface": "sweep",
+    "surface": "sweep.functions",
 }
 
 

@@ -12,7 +12,8 @@ from cases import normal
 from torch import Tensor, nn
 
 from landscape.core import weights
-from landscape.core.directions import NORMALIZATIONS, cosine, cosine_spread, random_direction, roles, select_parameters
+from landscape.core.choices import NORMALIZATIONS
+from landscape.core.directions import cosine, cosine_spread, random_direction, roles, select_parameters
 
 N_PAIRS = 250
 

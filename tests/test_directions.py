@@ -16,6 +16,7 @@ from layers import Conv1D
 from torch import Tensor, nn
 
 from landscape.core import directions, weights
+from landscape.core.choices import NORMALIZATIONS
 from landscape.core.directions import (
     between,
     cosine,
@@ -291,7 +292,7 @@ def test_precision_does_not_matter_but_for_one_cast() -> None:
         assert torch.equal(double[name].float(), part)
 
 
-@pytest.mark.parametrize("normalize", directions.NORMALIZATIONS)
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
 def test_two_seeds_give_two_directions(model: nn.Module, normalize: str) -> None:
     read, found = weights.read(model), roles(model)
     names = select_parameters(read, found, ("bias", "norm"))

@@ -29,17 +29,20 @@ PACKAGE = ROOT / "landscape"
 BASE = {"atomic", "errors", "output", "progress"}
 NUMBERS = {"core.grid", "core.surface", "measures", "report"}  # all that reading, drawing and telling a file needs: no torch
 WEIGHTS = {"core.directions", "core.modules", "core.shared_memory", "core.subspace", "core.weights", "checkpoints"}
-ENGINE = BASE | NUMBERS | WEIGHTS | {"evaluate", "io", "parallel", "problem", "reference"}
+ENGINE = BASE | NUMBERS | WEIGHTS | {"core.choices", "core.intervals", "evaluate", "io", "parallel", "problem", "reference"}
 HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "atomic": ({"errors"}, set()),
     "output": (set(), set()),
     "progress": ({"output"}, {"tqdm"}),
+    "declaration": ({"errors"}, set()),
     "core": (set(), set()),
+    "core.choices": (set(), set()),
+    "core.intervals": (set(), set()),
     "core.weights": ({"errors"}, {"numpy", "torch"}),
     "core.shared_memory": ({"core.weights"}, {"torch"}),
     "core.modules": ({"errors", "core.shared_memory", "core.weights"}, {"torch"}),
-    "core.directions": ({"errors", "core.modules", "core.weights"}, {"numpy", "torch"}),
+    "core.directions": ({"errors", "core.choices", "core.modules", "core.weights"}, {"numpy", "torch"}),
     "core.subspace": ({"errors", "core.weights", "core.directions"}, {"numpy", "torch"}),
     "core.grid": ({"errors"}, {"numpy"}),
     "core.surface": ({"errors", "core.grid"}, {"numpy"}),
@@ -52,11 +55,14 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "checkpoints": ({"errors", "core.modules", "core.weights"}, {"torch"}),
     "problem": ({"errors", "core.shared_memory", "core.modules", "core.weights", "checkpoints"}, {"numpy", "torch"}),
     "reference": ({"errors", "core.modules", "problem"}, {"torch"}),
-    "evaluate": ({"errors", "core.modules", "core.weights", "core.grid", "core.subspace", "problem"}, {"numpy", "torch"}),
-    "sweep": (ENGINE, {"numpy", "torch"}),
+    "evaluate": (
+        {"errors", "core.choices", "core.intervals", "core.grid", "core.modules", "core.subspace", "core.weights", "problem"},
+        {"numpy", "torch"},
+    ),
+    "sweep": (ENGINE | {"declaration"}, {"numpy", "torch"}),
     "zoo": (ENGINE | {"plotting", "viewer", "sweep"}, {"PIL", "numpy", "pooch", "sklearn", "torch"}),
     "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
-    "cli": (ENGINE | {"benchmark", "landscape", "plotting", "viewer", "sweep", "zoo"}, {"numpy", "torch"}),
+    "cli": (ENGINE | {"benchmark", "declaration", "landscape", "plotting", "viewer", "sweep", "zoo"}, {"numpy", "torch"}),
     "landscape": (ENGINE | {"plotting", "viewer", "sweep", "zoo"}, set()),
 }
 

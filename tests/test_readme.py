@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.cli.parser import EXAMPLES, build_parser
+from landscape.cli.parser import COMMANDS, build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -36,6 +37,15 @@ def environment() -> dict[str, str]:
 def subcommands() -> dict[str, argparse.ArgumentParser]:
     actions = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(actions[0].choices)
+
+
+def test_the_tables_of_the_readme_are_what_the_commands_declare() -> None:
+    render = runpy.run_path(str(ROOT / "scripts" / "readme_tables.py"))["render"]
+    for name, table in render().items():
+        found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
+        assert found, f"README.md has no <!-- {name} --> … <!-- end -->"
+        wrong = sorted(set(table.splitlines()) ^ set(found[1].splitlines()))
+        assert found[1] == table, "run python scripts/readme_tables.py, which writes them; these lines differ:\n" + "\n".join(wrong)
 
 
 def test_the_readme_has_commands_to_run() -> None:
@@ -79,19 +89,19 @@ def test_ci_runs_the_scripts_of_the_readme() -> None:
     assert all(script in ci for script in SCRIPTS)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme_with_an_example_in_its_help(name: str) -> None:
     assert f"`landscape {name}" in README
     help_text = " ".join(subcommands()[name].format_help().split())
-    assert f"example: {EXAMPLES[name]}" in help_text
+    assert f"example: {COMMANDS[name].example}" in help_text
 
 
 def test_examples_are_of_all_commands() -> None:
-    assert set(EXAMPLES) == set(subcommands())
+    assert set(COMMANDS) == set(subcommands())
 
 
 def test_examples_parse() -> None:
-    for example in EXAMPLES.values():
+    for example in [command.example for command in COMMANDS.values()]:
         build_parser().parse_args([word if word != "-1:1:51" else "0:1:51" for word in example.split()[1:]])
 
 

@@ -17,8 +17,9 @@ from landscape.benchmark.race import race
 from landscape.benchmark.report import Report
 from landscape.benchmark.written import HandWritten
 from landscape.checkpoints import Checkpoint, name_of
+from landscape.core.choices import MODES
 from landscape.errors import InputError
-from landscape.evaluate import MODES, Engine
+from landscape.evaluate import Engine
 from landscape.parallel import detect_executor
 from landscape.problem import Problem
 from landscape.progress import Progress

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from landscape.problem import Problem
-from landscape.sweep import surface
+from landscape.sweep.functions import surface
 
 __all__ = ["measure"]
 

@@ -2,74 +2,70 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
+from typing import Annotated
 
 from landscape.atomic import check_target, replacing
 from landscape.cli.command import (
-    PROBLEM_HELP,
-    Command,
-    add_output,
-    add_settings,
-    add_verbosity,
+    DataDir,
+    Json,
+    Overwrite,
+    Quiet,
+    Settings,
+    Words,
     as_json,
     check_distinct,
+    command,
+    out_option,
     print_json,
     problem_of,
-)
-from landscape.cli.values import examples, words
+)  # fmt: skip
+from landscape.declaration import Option, between
+from landscape.sweep.options import DEVICE, PROBLEM, THREADS, read_examples
 
-__all__ = ["COMMANDS"]
-
-
-def _fill_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "problem", metavar="PROBLEM", nargs="?", default="digits-mlp-3x64", help=f"{PROBLEM_HELP} (default: digits-mlp-3x64)"
-    )
-    parser.add_argument("start", metavar="CKPT", nargs="?", help="checkpoint to measure around (default: untrained weights)")
-    add_settings(parser)
-    parser.add_argument("--examples", type=examples, metavar="N|first:N", help="examples at each point (default: 2000 at most)")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument(
-        "--precision",
-        type=words,
-        default=["fp32"],
-        metavar="fp32,bf16",
-        help="of the engine (default: fp32)",
-    )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
-    add_output(parser, "FILE.json", "the result for machines, as a file", required=False)
-    add_verbosity(parser)
+__all__ = ["bench"]
 
 
-def _bench(options: argparse.Namespace) -> int:
+def _read_words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+@command("landscape bench digits-mlp-3x64 --precision fp32,bf16 -o bench.json", prints=True)
+def bench(
+    problem: Annotated[str, PROBLEM] = "digits-mlp-3x64",
+    start: Annotated[str | None, Option("checkpoint to measure around", "CKPT", default="untrained weights")] = None,
+    *,
+    settings: Settings,
+    data_dir: DataDir = None,
+    examples: Annotated[
+        int | str | None, Option("examples at each point", "N|first:N", default="2000 at most", read=read_examples)
+    ] = None,
+    device: Annotated[str, DEVICE] = "auto",
+    threads: Annotated[int | None, THREADS] = None,
+    precision: Annotated[Sequence[str], Option("of the engine", "fp32,bf16", default="fp32", read=_read_words)] = ("fp32",),
+    rounds: Annotated[int, Option("turns of each contender", "N", check=between(1, 1_000_000))] = 5,
+    out: Annotated[str | None, out_option("the result for machines, as a file", "FILE.json")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    words: Words = "",
+) -> int:
+    """Measure how fast this machine computes points, against other tools and against arithmetic."""
     from landscape import benchmark
 
-    if options.out is not None:
-        check_distinct(options.out, options.start)
-        check_target(options.out, options.overwrite, (".json",))
+    if out is not None:
+        check_distinct(out, start)
+        check_target(out, overwrite, (".json",))
+    made = problem_of(problem, settings, data_dir)
     report = benchmark.run(
-        problem_of(options), options.start, examples=options.examples, device=options.device, threads=options.threads,
-        precision=options.precision, rounds=options.rounds, quiet=options.quiet,
-    )  # fmt: skip
-    result = {"command": options.words, **report.tabulate()}
-    if options.json:  # first, for the disk may be full by now
+        made, start, examples=examples, device=device, threads=threads, precision=precision, rounds=rounds, quiet=quiet
+    )
+    result = {"command": words, **report.tabulate()}
+    if json:  # first, for the disk may be full by now
         print_json(result)
     else:
         print(report.describe())
-    if options.out is not None:
-        with replacing(options.out) as path:
+    if out is not None:
+        with replacing(out) as path:
             path.write_text(as_json(result, indent=1) + "\n", "utf-8")
     return 0
-
-
-COMMANDS = (
-    Command(
-        "bench",
-        "measure how fast this machine computes points, against other tools and against arithmetic",
-        "landscape bench digits-mlp-3x64 --precision fp32,bf16 -o bench.json",
-        _fill_bench,
-        _bench,
-        prints=True,
-    ),
-)

@@ -2,98 +2,103 @@
 
 from __future__ import annotations
 
-import argparse
+import inspect
 import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from landscape.cli.values import setting
+from landscape.declaration import Option, Parameter, parameters_of
 from landscape.errors import InputError
 from landscape.output import print_result
-from landscape.problem import Problem, resolve
+from landscape.report import describe, tabulate
+
+if TYPE_CHECKING:
+    from landscape.core.surface import Surface
+    from landscape.problem import Problem
 
 __all__ = [
-    "PROBLEM_HELP",
-    "Command",
-    "add_output",
-    "add_problem",
-    "add_settings",
-    "add_verbosity",
-    "as_json",
-    "check_distinct",
-    "names_of",
-    "print_json",
-    "problem_of",
-    "with_suffix",
-]
+    "Command", "DataDir", "Json", "Overwrite", "Quiet", "Settings", "SurfaceFile", "SurfaceFiles", "Words", "as_json", "check_distinct",
+    "command", "names_of", "out_option", "print_json", "print_surface", "problem_of", "target_of",
+]  # fmt: skip
 
-PROBLEM_HELP = 'a name of the zoo (see "landscape problems"), or package.module:factory for your own'
+
+def _read_setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise InputError(f'"{text}" is not key=value')
+    return key, value
+
+
+Settings = Annotated[list[tuple[str, str]], Option("a setting of a zoo problem", "key=value", flags=("--set",), read=_read_setting)]
+DataDir = Annotated[str | None, Option("where the files of a zoo problem's data lie", "DIR")]
+SurfaceFile = Annotated[str, Option("a surface file", "FILE.h5")]
+SurfaceFiles = Annotated[list[str], Option("surface files", "FILE.h5")]
+Overwrite = Annotated[bool, Option("replace a file that is there")]
+Quiet = Annotated[bool, Option("no progress and no notes")]
+Json = Annotated[bool, Option("the result for machines, on standard output")]
+Words = Annotated[str, Option("the command line, for the file's provenance", typed=False)]
+
+out_option = partial(Option, flags=("-o", "--out"))  # the file that a command writes
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the command line.
+    """One command of the command line: a function whose parameters are its options and whose docstring tells what it is for.
 
     Attributes:
-        name: as it is typed.
-        summary: what it is for.
+        function: runs it, and gives the exit code.
         example: of its use.
-        fill: adds its options to a parser.
-        execute: runs it, and gives the exit code.
+        takes: a declared class whose fields it takes too.
         prints: whether its result is what it prints, rather than a file.
     """
 
-    name: str
-    summary: str
+    function: Callable[..., int]
     example: str
-    fill: Callable[[argparse.ArgumentParser], None]
-    execute: Callable[[argparse.Namespace], int]
+    takes: Callable[..., Any] | None = None
     prints: bool = False
 
+    @property
+    def name(self) -> str:
+        """As it is typed."""
+        return self.function.__name__.strip("_")
 
-def add_problem(parser: argparse.ArgumentParser) -> None:
-    """Add the problem and its settings."""
-    parser.add_argument("problem", metavar="PROBLEM", help=PROBLEM_HELP)
-    add_settings(parser)
+    @property
+    def summary(self) -> str:
+        """What it is for, in one line."""
+        text = (inspect.getdoc(self.function) or "").partition("\n")[0].rstrip(".")
+        return text[:1].lower() + text[1:]
 
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add what a problem of the zoo is set with."""
-    parser.add_argument(
-        "--set", dest="settings", metavar="key=value", action="append", type=setting, default=[], help="a setting of a zoo problem"
-    )
-    parser.add_argument("--data-dir", metavar="DIR", help="where the files of a zoo problem's data lie")
-
-
-def add_output(parser: argparse.ArgumentParser, metavar: str, text: str, required: bool = True) -> None:
-    """Add the file to write, and whether it may replace one."""
-    parser.add_argument("-o", "--out", metavar=metavar, required=required, help=text)
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What it takes, by name."""
+        return parameters_of(*filter(None, (self.takes, self.function)))
 
 
-def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """Add how much is said, and in which form."""
-    parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
-    parser.add_argument("--json", action="store_true", help="the result for machines, on standard output")
+def command(example: str, takes: Callable[..., Any] | None = None, prints: bool = False) -> Callable[[Callable[..., int]], Command]:
+    """Make a command of a function; see `Command`."""
+    return lambda function: Command(function, example, takes, prints)
 
 
-def problem_of(options: argparse.Namespace) -> Problem:
-    """The problem the options name, of the zoo or the user's own.
+def problem_of(name: str, settings: Sequence[tuple[str, str]], data_dir: str | None) -> Problem:
+    """The problem that is named, of the zoo or the user's own.
 
     Raises:
         InputError: when there is none, or it cannot be made.
     """
-    if ":" in options.problem:
-        if options.settings or options.data_dir:
+    if ":" in name:
+        if settings or data_dir:
             raise InputError("--set and --data-dir are for problems of the zoo; a factory takes no argument")
-        return resolve(options.problem)
+        from landscape.problem import resolve
+
+        return resolve(name)
     from landscape.zoo.problems import blueprint
 
-    return blueprint(options.problem, dict(options.settings)).build(options.data_dir)
+    return blueprint(name, dict(settings)).build(data_dir)
 
 
 def check_distinct(out: str | Path, *inputs: str | None) -> None:
@@ -106,6 +111,14 @@ def check_distinct(out: str | Path, *inputs: str | None) -> None:
 def print_json(result: Any) -> None:
     """Print a result for machines."""
     print_result(as_json(result))
+
+
+def print_surface(surface: Surface, file: str, json: bool, written: bool = True) -> None:
+    """Print what a surface is, for people or for machines, and where it was written."""
+    if json:
+        print_json({"file": file, **tabulate(surface)})
+    else:
+        print(f"{describe(surface)}\n{file}" if written else describe(surface))
 
 
 def as_json(result: Any, indent: int | None = None) -> str:
@@ -121,11 +134,13 @@ def as_json(result: Any, indent: int | None = None) -> str:
     return json.dumps(plain(result), allow_nan=False, indent=indent)
 
 
-def with_suffix(file: str, extension: str) -> Path:
-    """A file's name with another extension."""
-    if not Path(file).name:
-        raise InputError(f'"{file}" is no name of a file; name a surface file')
-    return Path(file).with_suffix(extension)
+def target_of(files: Sequence[str], out: str | None, extension: str) -> Path:
+    """The file to write: the one that is asked for, else of the first file's name, and none of those that are read."""
+    if not Path(files[0]).name:
+        raise InputError(f'"{files[0]}" is no name of a file; name a surface file')
+    target = Path(files[0]).with_suffix(extension) if out is None else Path(out)
+    check_distinct(target, *files)
+    return target
 
 
 def names_of(files: Sequence[str]) -> list[str]:

@@ -47,17 +47,17 @@ def _execute(words: Sequence[str]) -> tuple[int, bool]:
     except SystemExit:  # argparse has shown the help
         return 0, True
     if options.version:
-        from landscape.sweep.provenance import package_version
+        from landscape.sweep.version import package_version
 
         print(f"landscape {package_version()}")
         return 0, True
     if options.command is None:
         options.parser.print_help()
         return 2, True
-    options.words = shlex.join(["landscape", *words])  # for the file's provenance
-    machines = getattr(options, "json", False)
+    machines, typed = getattr(options, "json", False), shlex.join(["landscape", *words])  # the second for the file's provenance
+    values = {name: getattr(options, name) if one.option.typed else typed for name, one in options.run.parameters.items()}
     with result_apart() if machines else nullcontext():
-        return options.execute(options), options.prints or machines
+        return options.run.function(**values), options.run.prints or machines
 
 
 def _printed(out: Guarded, code: int) -> int:

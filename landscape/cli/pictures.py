@@ -1,119 +1,136 @@
-"""The commands that draw figures and films: plot, animate."""
+"""The commands that draw: plot, animate, view."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+import landscape
 from landscape.atomic import check_target
-from landscape.cli.command import Command, add_output, check_distinct, names_of, with_suffix
+from landscape.cli.command import Overwrite, Quiet, SurfaceFiles, command, names_of, out_option, target_of
+from landscape.declaration import Option, between
+from landscape.errors import InputError
 from landscape.progress import Progress
 
-__all__ = ["COMMANDS"]
+__all__ = ["Looks", "animate", "plot", "view"]
+
+_KINDS = ("curve", "contour", "filled", "heatmap", "relief")
+_STYLES = ("paper", "slides", "notebook")
 
 
-def _camera(text: str) -> tuple[float, float]:
-    """Elevation and azimuth, for example `33,-58`."""
-    elevation, azimuth = text.split(",")
-    return float(elevation), float(azimuth)
+def _read_camera(text: str) -> tuple[float, float]:
+    try:
+        elevation, azimuth = (float(angle) for angle in text.split(","))
+    except ValueError:
+        raise InputError(f'"{text}" is not an elevation and an azimuth in degrees, for example 33,-58') from None
+    return elevation, azimuth
 
 
-_camera.__name__ = "camera: an elevation and an azimuth in degrees, for example 33,-58,"  # argparse puts it into its complaint
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What figures and films have in common."""
+
+    metric: Annotated[str | None, Option("what is drawn", "train_loss", default="the loss; for lines all there is")] = None
+    log: Annotated[bool, Option("logarithmic scale")] = False
+    offset: Annotated[float | None, Option("with --log: log(value + C); 0.1 keeps the shape of a basin near 0", "C")] = None
+    clip: Annotated[float | None, Option("draw higher values as MAX, marked so", "MAX")] = None
+    style: Annotated[
+        str, Option("paper: a column, 8 points, no titles, the caption as text; slides: 16:9, 18 points", choices=_STYLES)
+    ] = "notebook"
+    camera: Annotated[
+        tuple[float, float] | None, Option("where a relief is seen from, in degrees", "ELEVATION,AZIMUTH", read=_read_camera)
+    ] = None
 
 
-def _add_looks(parser: argparse.ArgumentParser) -> None:
-    """Add what figures and films have in common."""
-    parser.add_argument("--metric", metavar="train_loss", help="what is drawn (default: the loss; for lines all there is)")
-    parser.add_argument("--log", action="store_true", help="logarithmic scale")
-    parser.add_argument(
-        "--offset", type=float, metavar="C", help="with --log: log(value + C); 0.1 keeps the shape of a basin near 0"
-    )
-    parser.add_argument("--clip", type=float, metavar="MAX", help="draw higher values as MAX, marked so")
-    parser.add_argument(
-        "--style", choices=["paper", "slides", "notebook"], default="notebook",
-        help="paper: a column, 8 points, no titles, the caption as text; slides: 16:9, 18 points (default: notebook)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--camera", type=_camera, metavar="ELEVATION,AZIMUTH", help="where a relief is seen from, in degrees; --camera=33,-58"
-    )
+def _given(looks: dict[str, Any]) -> dict[str, Any]:
+    """Those looks that are given; the others are left to the figure."""
+    return {name: value for name, value in looks.items() if value is not None}
 
 
-def _looks(options: argparse.Namespace) -> dict[str, Any]:
-    """The options in common, by the names they have in Python; those that are not given are left to the figure."""
-    given = {name: getattr(options, name) for name in ("offset", "camera") if getattr(options, name) is not None}
-    return {"metric": options.metric, "log": options.log, "clip": options.clip, "style": options.style, **given}
-
-
-def _fill_plot(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE.h5", nargs="+", help="surface files, all lines or all planes")
-    add_output(parser, "FIGURE", "the figure, .png, .pdf or .svg (default: the first file's name with .png)", required=False)
-    kinds = ["curve", "contour", "filled", "heatmap", "relief"]
-    parser.add_argument("--kind", choices=kinds, help="default: curve for lines, filled for planes")
-    _add_looks(parser)
-    parser.add_argument("--no-inset", action="store_true", help="no inset of a curve's minimum, where there would be one")
-
-
-def _plot(options: argparse.Namespace) -> int:
-    import landscape
-    from landscape import plotting
+@command("landscape plot net.h5 other.h5 --kind relief --log -o pair.png", takes=Looks)
+def plot(
+    files: Annotated[list[str], Option("surface files, all lines or all planes", "FILE.h5")],
+    *,
+    out: Annotated[
+        str | None, out_option("the figure, .png, .pdf or .svg (default: the first file's name with .png)", "FIGURE")
+    ] = None,
+    overwrite: Overwrite = False,
+    kind: Annotated[str | None, Option("of the figure", choices=_KINDS, default="curve for lines, filled for planes")] = None,
+    no_inset: Annotated[bool, Option("no inset of a curve's minimum, where there would be one")] = False,
+    **looks: Any,
+) -> int:
+    """Draw surface files as a figure (.png, .pdf, .svg)."""
     from landscape.plotting.styles import StyledFigure
 
-    asked = with_suffix(options.files[0], ".png") if options.out is None else options.out
-    check_distinct(asked, *options.files)
-    out = check_target(asked, options.overwrite)  # before any file is read
-    surfaces = [landscape.read(file) for file in options.files]
-    looks = _looks(options) | ({"inset": False} if options.no_inset else {})
-    figure = plotting.figure(surfaces, options.kind, names=names_of(options.files), **looks)
-    print(plotting.save(figure, out))
+    path = check_target(target_of(files, out, ".png"), overwrite)  # before any file is read
+    surfaces = [landscape.read(file) for file in files]
+    figure = landscape.plotting.figure(
+        surfaces, kind, names=names_of(files), **_given(looks | {"inset": False if no_inset else None})
+    )
+    print(landscape.plotting.save(figure, path))
     if isinstance(figure, StyledFigure) and not figure.style.notes:  # else it stands under the figure
         print(f"caption: {figure.caption}", file=sys.stderr)
     return 0
 
 
-def _fill_animate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE.h5", nargs="+", help="planes: one turns; several, such as epochs, are a frame each")
-    add_output(parser, "FILM", "the film, .gif, or .mp4 where ffmpeg is (default: the first file's name with .gif)", required=False)
-    _add_looks(parser)
-    parser.add_argument("--frames", type=int, metavar="N", help="frames of one turn (default: 72)")
-    parser.add_argument("--fps", type=float, metavar="N", help="frames a second (default: 18 for a turn, 2 for several files)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-
-
-def _animate(options: argparse.Namespace) -> int:
-    import landscape
-    from landscape import plotting
-
-    asked = with_suffix(options.files[0], ".gif") if options.out is None else options.out
-    check_distinct(asked, *options.files)
-    out = plotting.check_animation(asked, options.frames, options.fps, options.overwrite)  # before any file is read
-    surfaces = [landscape.read(file) for file in options.files]
-    with Progress(options.quiet) as progress:
+@command("landscape animate net.h5 --log --offset 0.1 -o net.gif", takes=Looks)
+def animate(
+    files: Annotated[list[str], Option("planes: one turns; several, such as epochs, are a frame each", "FILE.h5")],
+    *,
+    out: Annotated[
+        str | None, out_option("the film, .gif, or .mp4 where ffmpeg is (default: the first file's name with .gif)", "FILM")
+    ] = None,
+    overwrite: Overwrite = False,
+    frames: Annotated[int | None, Option("frames of one turn", "N", default="72")] = None,
+    fps: Annotated[float | None, Option("frames a second", "N", default="18 for a turn, 2 for several files")] = None,
+    quiet: Quiet = False,
+    **looks: Any,
+) -> int:
+    """Write a film of surface files (.gif, .mp4): one relief that turns, or several as frames."""
+    path = landscape.plotting.check_animation(target_of(files, out, ".gif"), frames, fps, overwrite)  # before any file is read
+    surfaces = [landscape.read(file) for file in files]
+    with Progress(quiet) as progress:
 
         def follow(done: int, total: int) -> None:
             if done == 1:
                 progress.start(total, unit="frames")
             progress.advance()
 
-        film = {"n_frames": options.frames, "fps": options.fps, "follow": follow}
-        path = plotting.animate(surfaces, out, names=names_of(options.files), **_looks(options), **film)
+        landscape.plotting.animate(surfaces, path, names=names_of(files), n_frames=frames, fps=fps, follow=follow, **_given(looks))
     print(path)
     return 0
 
 
-COMMANDS = (
-    Command(
-        "plot",
-        "draw surface files as a figure (.png, .pdf, .svg)",
-        "landscape plot net.h5 other.h5 --kind relief --log -o pair.png",
-        _fill_plot,
-        _plot,
-    ),
-    Command(
-        "animate",
-        "write a film of surface files (.gif, .mp4): one relief that turns, or several as frames",
-        "landscape animate net.h5 --log --offset 0.1 -o net.gif",
-        _fill_animate,
-        _animate,
-    ),
-)
+@command("landscape view net.h5 other.h5 -o pair.html")
+def view(
+    files: SurfaceFiles,
+    *,
+    out: Annotated[str | None, out_option("the page (default: the first file's name with .html)", "VIEWER.html")] = None,
+    overwrite: Overwrite = False,
+    cdn: Annotated[bool, Option("a small page, for which the browser fetches plotly.js from a public network")] = False,
+    live: Annotated[
+        bool, Option("write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it")
+    ] = False,
+    port: Annotated[int | None, Option("with --live, the port", "N", default="a free one", check=between(1, 65535))] = None,
+) -> int:
+    """Write surface files as one interactive page that needs no network, or follow them while they are computed."""
+
+    def surfaces() -> list[landscape.Surface]:
+        return [landscape.read(file) for file in files]
+
+    if not live:
+        if port is not None:
+            raise InputError("--port is for --live; a page in a file needs none")
+        path = check_target(target_of(files, out, ".html"), overwrite)  # before any file is read
+        print(landscape.viewer.write_page(surfaces(), path, names_of(files), cdn=cdn))
+        return 0
+    if out is not None or cdn or overwrite:
+        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
+    try:
+        landscape.viewer.follow(
+            landscape.viewer.LiveReader(surfaces, names_of(files)), lambda address: print(address, flush=True), port or 0
+        )
+    except KeyboardInterrupt:  # the way it is meant to end
+        return 0
+    return 0

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from landscape.cli.command import Command, add_problem, add_verbosity, print_json
+from landscape.cli.command import DataDir, Json, Quiet, Settings, command, print_json
+from landscape.declaration import Option, between
 from landscape.parallel import detect_executor
+from landscape.sweep.options import DEVICE, THREADS
 
 if TYPE_CHECKING:
     from landscape.zoo.problems import Entry
 
-__all__ = ["COMMANDS"]
+__all__ = ["demo", "problems", "train"]
+
+_MOST = 1_000_000_000
+_SEED = between(0, 2**63 - 1)
 
 
-def _fill_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", default="demo", help="folder for files, figures and the page (default: demo)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of training and directions (default: 0)")
-    add_verbosity(parser)
-
-
-def _demo(options: argparse.Namespace) -> int:
+@command("landscape demo --out demo")
+def demo(
+    *,
+    out: Annotated[str, Option("folder for files, figures and the page", "DIR")] = "demo",
+    seed: Annotated[int, Option("of training and directions", "S", check=_SEED)] = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Train two small networks and draw their landscapes: the main job on embedded data."""
     from landscape.zoo import demo
 
-    result = demo.run(options.out, seed=options.seed, quiet=options.quiet)
+    result = demo.run(out, seed=seed, quiet=quiet)
     if detect_executor().is_root:
-        if options.json:
+        if json:
             print_json(result.tabulate())
         else:
             print(result.describe())
     return 0 if result.passed else 1
 
 
-def _fill_problems(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="tell of this problem alone, its recipe and settings too")
-    parser.add_argument("--json", action="store_true", help="the list for machines, on standard output")
-
-
-def _problems(options: argparse.Namespace) -> int:
+@command("landscape problems digits-resnet26", prints=True)
+def problems(
+    name: Annotated[str | None, Option("tell of this problem alone, its recipe and settings too", "NAME")] = None,
+    *,
+    json: Json = False,
+) -> int:
+    """List the problems of the zoo."""
     from landscape.zoo.problems import describe, problems
 
-    entries = problems() if options.name is None else [describe(options.name)]
-    if options.json:
+    entries = problems() if name is None else [describe(name)]
+    if json:
         print_json([vars(entry) | {"description": entry.description} for entry in entries])
-        return 0
-    if options.name is not None:
+    elif name is not None:
         _tell(entries[0])
-        return 0
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        print(f"{entry.name:<{width}}  {entry.description}  [{entry.source}]")
+    else:
+        width = max(len(entry.name) for entry in entries)
+        for entry in entries:
+            print(f"{entry.name:<{width}}  {entry.description}  [{entry.source}]")
     return 0
 
 
@@ -60,46 +66,46 @@ def _tell(entry: Entry) -> None:
     print("settings  " + " ".join(f"{key}={value}" for key, value in entry.settings.items()))
 
 
-def _fill_train(parser: argparse.ArgumentParser) -> None:
-    add_problem(parser)
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="folder for checkpoints and history; an unfinished training in it is resumed (default: the problem's name)",
-    )
-    parser.add_argument(
-        "--epochs", type=int, metavar="N", help="passes through the training examples (default: the problem's recipe)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of initial weights and order (default: 0)")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument(
-        "--precision", default="auto", metavar="auto|fp32|bf16", help="arithmetic; auto: bf16 on a GPU for large networks"
-    )
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep the checkpoint of each N-th epoch (default: 1)")
-    parser.add_argument("--steps", type=int, default=0, metavar="N", help="also keep one after each of the first N steps")
-    parser.add_argument("--download", action="store_true", help="fetch missing data into --data-dir, checksums verified")
-    parser.add_argument("--overwrite", action="store_true", help="replace a training that is there")
-    add_verbosity(parser)
-
-
-def _train(options: argparse.Namespace) -> int:
+@command("landscape train digits-resnet26 --out runs/short --epochs 15")
+def train(
+    problem: Annotated[str, Option('a name of the zoo (see "landscape problems")', "PROBLEM")],
+    *,
+    settings: Settings,
+    data_dir: DataDir = None,
+    out: Annotated[
+        str | None,
+        Option("folder for checkpoints and history; an unfinished training in it is resumed", "DIR", default="the problem's name"),
+    ] = None,
+    epochs: Annotated[
+        int | None, Option("passes through the training examples", "N", default="the problem's recipe", check=between(1, _MOST))
+    ] = None,
+    seed: Annotated[int, Option("of initial weights and order", "S", check=_SEED)] = 0,
+    device: Annotated[str, DEVICE] = "auto",
+    threads: Annotated[int | None, THREADS] = None,
+    precision: Annotated[
+        str, Option("arithmetic; auto: bf16 on a GPU for large networks", choices=("auto", "fp32", "bf16"))
+    ] = "auto",
+    every: Annotated[int, Option("keep the checkpoint of each N-th epoch", "N", check=between(1, _MOST))] = 1,
+    steps: Annotated[int, Option("also keep one after each of the first N steps", "N", check=between(0, _MOST))] = 0,
+    download: Annotated[bool, Option("fetch missing data into --data-dir, checksums verified")] = False,
+    overwrite: Annotated[bool, Option("replace a training that is there")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Train a problem of the zoo and keep its checkpoints."""
     import torch
 
     from landscape import zoo
     from landscape.progress import Progress
-    from landscape.sweep.options import check_threads
 
-    if options.threads is not None:
-        torch.set_num_threads(check_threads(options.threads))
-    out = options.problem if options.out is None else options.out
-    with Progress(options.quiet) as progress:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with Progress(quiet) as progress:
         result = zoo.train(
-            options.problem, out, options.epochs, options.seed, options.data_dir, options.device, dict(options.settings),
-            overwrite=options.overwrite, progress=progress.follow, precision=options.precision, every=options.every,
-            steps=options.steps, download=options.download,
+            problem, problem if out is None else out, epochs, seed, data_dir, device, dict(settings), overwrite=overwrite,
+            progress=progress.follow, precision=precision, every=every, steps=steps, download=download,
         )  # fmt: skip
-    if options.json:
+    if json:
         print_json(vars(result))
     else:
         print(f"{result.problem}: train loss {result.train_loss:.4g}, accuracy {result.train_accuracy:.2%}; ", end="")
@@ -110,29 +116,3 @@ def _train(options: argparse.Namespace) -> int:
         if result.failure:
             print(result.failure)
     return 1 if result.failure else 0
-
-
-COMMANDS = (
-    Command(
-        "demo",
-        "train two small networks and draw their landscapes: the main job on embedded data",
-        "landscape demo --out demo",
-        _fill_demo,
-        _demo,
-    ),
-    Command(
-        "problems",
-        "list the problems of the zoo",
-        "landscape problems digits-resnet26",
-        _fill_problems,
-        _problems,
-        prints=True,
-    ),
-    Command(
-        "train",
-        "train a problem of the zoo and keep its checkpoints",
-        "landscape train digits-resnet26 --out runs/short --epochs 15",
-        _fill_train,
-        _train,
-    ),
-)

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 from landscape.evaluate.autotune import Calibration, agree, calibrate
 from landscape.evaluate.batch_norm import (
-    POLICIES,
     STATISTICS,
     calibration_spans,
     describe_calibration,
     recalibrated_layers,
     statistics_layers,
 )
-from landscape.evaluate.engine import MODES, PRECISIONS, Engine
+from landscape.evaluate.engine import Engine
 from landscape.evaluate.memory import free_bytes, out_of_memory, peak_bytes
 from landscape.evaluate.model_copy import has_images, trains_otherwise
 from landscape.evaluate.objective import Measurement, Objective
 from landscape.evaluate.precision import main_type
 from landscape.evaluate.running_variances import Variances
 from landscape.evaluate.sample import Sample, choose
-from landscape.evaluate.statistics import SMALLEST_LOOK, Estimate, wilson
+from landscape.evaluate.statistics import SMALLEST_LOOK, Estimate
 
 __all__ = [
-    "MODES",
-    "POLICIES",
-    "PRECISIONS",
     "SMALLEST_LOOK",
     "STATISTICS",
     "Calibration",
@@ -50,5 +46,4 @@ __all__ = [
     "recalibrated_layers",
     "statistics_layers",
     "trains_otherwise",
-    "wilson",
 ]

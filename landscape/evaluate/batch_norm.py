@@ -15,7 +15,6 @@ from landscape.errors import InputError
 from landscape.problem.data import Batch
 
 __all__ = [
-    "POLICIES",
     "STATISTICS",
     "Recalibration",
     "calibration_spans",
@@ -24,7 +23,6 @@ __all__ = [
     "statistics_layers",
 ]
 
-POLICIES = ("interpolated", "frozen", "recalibrated")
 STATISTICS = ("running_mean", "running_var")
 _EXAMPLES = 2048
 _BATCH = 256

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from landscape.core.choices import MODES, POLICIES, PRECISIONS
 from landscape.errors import InputError, did_you_mean
-from landscape.evaluate.batch_norm import POLICIES
 
-__all__ = ["MODES", "PRECISIONS", "Engine"]
+__all__ = ["Engine"]
 
-MODES = ("eager", "compiled", "batched")
-PRECISIONS = ("fp32", "tf32", "bf16", "fp64")
 _ROUNDING = {"bf16": 2.0**-8, "tf32": 2.0**-11}  # the largest relative error of rounding a weight: 8 and 11 bits are kept
 _ROUNDINGS = 4
 

@@ -45,6 +45,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from landscape.core.intervals import wilson
+
 __all__ = [
     "FEWEST_EFFECTIVE",
     "N_MOMENTS",
@@ -54,14 +56,12 @@ __all__ = [
     "interim_sizes",
     "moments",
     "tolerance_met",
-    "wilson",
 ]
 
 FEWEST_EFFECTIVE = 64  # effective examples below which a standard error is no basis for stopping, and is flagged: see above
 SMALLEST_LOOK = 256
 N_MOMENTS = 5
 _ROUNDINGS = 8  # rounding units that examples may differ by and still show no spread
-_NORMAL_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -118,32 +118,6 @@ class Estimate:
             n *= most / squares
         low, high = wilson(self.value, n, population, self.n_examples)
         return replace(self, low=low, high=high)
-
-
-def wilson(share: float, n: float, population: int, drawn: int | None = None) -> tuple[float, float]:
-    """The 95 % interval of a fraction that is `share` among n of a population's examples drawn at random (Wilson 1927).
-
-    The true fraction P is in it where (share − P)² ≤ z² P (1 − P) / m with m = n (N − 1) / (N − n), the variance of a share drawn
-    without replacement, and z = 1.96; so it has a width at 0 and 1 too, and none where all examples were used.
-
-    Args:
-        share: from 0 to 1; NaN and others have no interval.
-        n: how many examples the share is as good as.
-        population: N.
-        drawn: how many were drawn, where that is not n.
-
-    >>> [round(end, 4) for end in wilson(1.0, 500, 50_000)]
-    [0.9925, 1.0]
-    """
-    drawn = int(n) if drawn is None else drawn
-    if not 0 <= share <= 1:
-        return math.nan, math.nan
-    if drawn >= population:
-        return share, share
-    m = n * (population - 1) / (population - drawn)
-    factor = _NORMAL_95**2 / m
-    middle, half = share + factor / 2, math.sqrt(factor * (share * (1 - share) + factor / 4))
-    return max(0.0, (middle - half) / (1 + factor)), min(1.0, (middle + half) / (1 + factor))
 
 
 def moments(sums: Tensor, weights: Tensor | None, n: int) -> Tensor:

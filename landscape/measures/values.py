@@ -10,7 +10,7 @@ import numpy as np
 from landscape.core.surface import BY_METRIC, Axis, Surface
 from landscape.errors import InputError
 
-__all__ = ["draws", "measured"]
+__all__ = ["draws", "measured", "nan_counts"]
 
 
 def draws(surface: Surface) -> list[Surface]:
@@ -48,3 +48,9 @@ def measured(surface: Surface, key: str) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("this line holds several draws; measure each of landscape.measures.draws(surface)")
     done = np.asarray(surface.done[key], dtype=bool)
     return np.where(done, surface.values[key], np.nan), done
+
+
+def nan_counts(surface: Surface) -> dict[str, int]:
+    """How many measured values are not finite, by metric, where there are any; and their sum as `nan_count`."""
+    counts = {key: int((~np.isfinite(surface.values[key][surface.done[key]])).sum()) for key in surface.metrics}
+    return {"nan_count": sum(counts.values()), **{f"nan_count_{key}": count for key, count in counts.items() if count}}

@@ -16,7 +16,7 @@ from landscape.sweep.agreement import agree, allowed_relative, apart
 from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
 
-__all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of", "nan_counts"]
+__all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of"]
 
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -102,9 +102,3 @@ def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples:
                     f"({apart(value, theirs[split]):.2g} apart, relative; {allowed:.2g} allowed): do all ranks run the same code, on the same data?"
                 )
     return ""
-
-
-def nan_counts(surface: Surface) -> dict[str, int]:
-    """How many measured values are not finite, by metric, where there are any; and their sum as `nan_count`."""
-    counts = {key: int((~np.isfinite(surface.values[key][surface.done[key]])).sum()) for key in surface.metrics}
-    return {"nan_count": sum(counts.values()), **{f"nan_count_{key}": count for key, count in counts.items() if count}}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from landscape.sweep.provenance import package_version, source_commit
+from landscape.sweep.version import package_version, source_commit
 
 __all__ = ["environment_of"]
 

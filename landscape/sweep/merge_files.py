@@ -14,8 +14,8 @@ from landscape.atomic import check_target
 from landscape.core.surface import BY_METRIC, Surface
 from landscape.errors import InputError
 from landscape.measures import measure
+from landscape.measures.values import nan_counts
 from landscape.progress import Progress
-from landscape.sweep.checks import nan_counts
 from landscape.sweep.resume import check_same, describe_changes, positions, with_intervals
 
 __all__ = ["merge"]

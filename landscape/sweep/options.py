@@ -1,134 +1,32 @@
-"""The options every sweep takes, and what they resolve to on this machine."""
+"""What `landscape.line` and `landscape.surface` take, in Python and on the command line: declared here, once.
 
-from __future__ import annotations
+Annotations are no strings here, and those in quotes are not looked up: the command line reads them without loading torch.
+"""
 
 import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from landscape.errors import InputError, did_you_mean
-from landscape.evaluate import MODES, POLICIES, PRECISIONS
+from landscape.core.choices import CHECKS, MODES, NORMALIZATIONS, POLICIES, PRECISIONS
+from landscape.core.grid import AxisLike, axis_values
+from landscape.declaration import Option, between, check_fields, valid
+from landscape.errors import InputError
 from landscape.sweep.blocks import Part
+from landscape.sweep.seeds import check_seed, check_seeds, read_seeds
 
-__all__ = ["CHECKS", "Options", "bytes_of", "check_threads", "seconds_of"]
+if TYPE_CHECKING:
+    from landscape.checkpoints import Checkpoint
+    from landscape.problem import Problem
 
-CHECKS = ("raise", "warn")
-_MOST_THREADS = 4096
-_LARGEST_BATCH = 1_000_000_000
+__all__ = [
+    "DEVICE", "PROBLEM", "THREADS", "LineOptions", "Options", "SurfaceOptions", "bytes_of", "check_threads", "read_examples", "seconds_of",
+]  # fmt: skip
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `line` and `surface` take besides their geometry.
-
-    Attributes:
-        split: the data split or splits measured on; the training split by default.
-        examples: how many of its examples: None for all, N for a random sample of N, "first:N" for the first N.
-        device: "auto", "cpu", "cuda" or "cuda:i"; under mpirun "cuda" is spread by the rank on its host.
-        threads: CPU threads of each process; the cores shared out by default.
-        batch_size: examples computed at once; no value depends on it beyond rounding.
-        precision: "fp32", "tf32", "bf16" or "fp64"; the model's own, fp32 or fp64, by default.
-        engine: "eager", "compiled" or "batched"; by default the fastest is found by trying, where the run is long enough.
-        audit_tolerance: the largest relative deviation from fp32 that a run in tf32 or bf16 may show.
-        memory: what the examples may occupy on the device, as bytes, "8G" or a share of what is free; more is streamed.
-        offload: leave the directions in main memory (on the CPU, in a file) and bring them tensor by tensor at each point.
-        tolerance: 0, or the relative standard error at which a point may stop looking at further examples.
-        bn: what running statistics do: "interpolated" along the line, "frozen" at the origin's, or "recalibrated" at each point over the
-            first 2,048 training examples; by default interpolated between checkpoints, recalibrated where a running variance would
-            turn negative on the way, and frozen along random directions.
-        basin_level: how far above the origin's loss the basin reaches, in nats.
-        to: the file; None keeps the surface in memory.
-        save_directions: write the directions into the file too.
-        check: "raise" ends a run whose self-check fails; "warn" goes on, with a `SelfCheckWarning`, and file and figures say so.
-        overwrite: replace a file that is there instead of resuming it.
-        time_limit: seconds, or text such as "55m", after which no further point is begun.
-        part: "i/n": only the i-th of n parts, for processes that share no MPI; `merge` puts their files together.
-        yes: allow a million points and more.
-        quiet: say nothing.
-        command: what the file records as the command that made it.
-    """
-
-    split: str | Sequence[str] | None = None
-    examples: int | str | None = None
-    device: str = "auto"
-    threads: int | None = None
-    batch_size: int | None = None
-    precision: str | None = None
-    engine: str | None = None
-    audit_tolerance: float = 0.01
-    memory: float | str = "80%"
-    offload: bool = False
-    tolerance: float = 0.0
-    bn: str | None = None
-    basin_level: float = 1.0
-    to: str | os.PathLike[str] | None = None
-    save_directions: bool = False
-    check: str = "raise"
-    overwrite: bool = False
-    time_limit: float | str | None = None
-    part: str | None = None
-    yes: bool = False
-    quiet: bool = False
-    command: str | None = None
-
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> Options:
-        """The options from keyword arguments.
-
-        Raises:
-            InputError: for a name or value that is none of them.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise InputError(f'no option "{name}": {did_you_mean(name, known)}')
-        options = cls(**given)
-        if options.bn is not None and options.bn not in POLICIES:
-            raise InputError(f'unknown batch-norm policy "{options.bn}": {did_you_mean(options.bn, POLICIES)}')
-        if options.check not in CHECKS:
-            raise InputError(f'unknown check "{options.check}": {did_you_mean(str(options.check), CHECKS)}')
-        if options.precision is not None and options.precision not in PRECISIONS:
-            raise InputError(f'unknown precision "{options.precision}": {did_you_mean(options.precision, PRECISIONS)}')
-        if options.engine is not None and options.engine not in MODES:
-            raise InputError(f'unknown engine "{options.engine}": {did_you_mean(options.engine, MODES)}')
-        if not (math.isfinite(options.audit_tolerance) and options.audit_tolerance > 0):
-            raise InputError(
-                f"the audit's tolerance is {options.audit_tolerance:g}; it is a relative deviation above 0, such as 0.01"
-            )
-        bytes_of(options.memory, 0.0)
-        Part.of(options.part)
-        if options.batch_size is not None and not 1 <= options.batch_size <= _LARGEST_BATCH:
-            raise InputError(f"the batch size is {options.batch_size}; it has to be at least 1 and at most {_LARGEST_BATCH:,}")
-        if options.threads is not None:
-            check_threads(options.threads)
-        if not (math.isfinite(options.basin_level) and options.basin_level > 0):
-            raise InputError(f"the basin level is {options.basin_level:g}; it is a height above the origin in nats, more than 0")
-        return options
-
-    def splits(self, available: Sequence[str]) -> list[str]:
-        """The splits measured on: those asked for, else the training split, else the first."""
-        if self.split is None:
-            return ["train" if "train" in available else available[0]]
-        asked = self.split.split(",") if isinstance(self.split, str) else list(self.split)
-        twice = next((split for i, split in enumerate(asked) if split in asked[:i]), None)
-        if twice is not None:
-            raise InputError(f'the data split "{twice}" is asked for twice; name each once')
-        return asked
-
-
-def check_threads(wanted: int) -> int:
-    """The number of CPU threads asked for.
-
-    Raises:
-        InputError: when no machine has so many, or so few.
-    """
-    if not 1 <= wanted <= _MOST_THREADS:
-        raise InputError(f"--threads must be 1 to {_MOST_THREADS}, not {wanted}")
-    return wanted
 
 
 def seconds_of(limit: float | str | None) -> float | None:
@@ -164,3 +62,162 @@ def bytes_of(budget: float | str, free: float) -> float:
         raise InputError(f'memory "{budget}" is neither like 500M or 8G nor a share of what is free like 80%')
     number, unit = float(found[1]), found[2]
     return number / 100 * free if unit == "%" else number * 1024.0 ** " KMGT".index(unit or " ")
+
+
+def read_examples(text: str) -> int | str:
+    """A number of examples, or first:N as it stands."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else text
+
+
+def _split_words(split: str | Sequence[str]) -> list[str]:
+    """The splits that are named.
+
+    Raises:
+        InputError: when there is none, one without a name, or one named twice.
+    """
+    words = split.split(",") if isinstance(split, str) else list(split)
+    if not words or not all(words):
+        raise InputError(f'"{split}" leaves a split without a name; write for example train or train,test')
+    twice = next((word for i, word in enumerate(words) if word in words[:i]), None)
+    if twice is not None:
+        raise InputError(f'the data split "{twice}" is named twice; name each once')
+    return words
+
+
+def _above_zero(value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{value:g} is not a number above 0")
+    return value
+
+
+check_threads = between(1, 4096)
+_directions, _data, _computing = (partial(Option, group=group) for group in ("directions", "data", "computing"))
+
+PROBLEM = Option(
+    'model, loss and data; on the command line a name of the zoo (see "landscape problems"), or package.module:factory for your own',
+    "PROBLEM",
+)
+DEVICE = _computing("where to compute", "auto|cpu|cuda[:i]")
+THREADS = _computing("CPU threads of each rank", "N", default="the cores shared out", check=check_threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What lines and planes share: how directions are made, what is measured, how it is computed, and where it is kept."""
+
+    seed: Annotated[int, _directions("of random directions and samples of examples", "S", check=check_seed)] = 0
+    normalize: Annotated[str | None, _directions("scale of random directions", choices=NORMALIZATIONS, default="filter")] = None
+    ignore: Annotated[
+        str | Sequence[str] | None,
+        _directions("what stays fixed", "bias,norm|none", default="bias,norm for random directions, else none"),
+    ] = None
+    only: Annotated[str | None, _directions("move these parameters alone, a head, a layer, a LoRA", "GLOB")] = None
+    directions: Annotated[
+        str | os.PathLike[str] | None, _directions("use the directions in a file, ours or tomgoldstein's", "FILE")
+    ] = None
+    save_directions: Annotated[bool, _directions("write the directions into the file")] = False
+    bn: Annotated[
+        str | None,
+        _directions(
+            "running statistics: along the line, the origin's, or estimated anew at each point over the first 2,048 training examples",
+            choices=POLICIES,
+            default="frozen; between checkpoints interpolated, or recalibrated where a running variance would be negative",
+        ),
+    ] = None
+    split: Annotated[
+        str | Sequence[str] | None,
+        _data("data splits, measured in one pass", "train,test", default="train", check=valid(_split_words)),
+    ] = None
+    examples: Annotated[
+        int | str | None, _data("a random sample of N examples, or the first N", "N|first:N", default="all", read=read_examples)
+    ] = None
+    tolerance: Annotated[float, _data("a point may stop at a standard error below T × its loss", "T", default="0, off")] = 0.0
+    device: Annotated[str, DEVICE] = "auto"
+    threads: Annotated[int | None, THREADS] = None
+    batch_size: Annotated[
+        int | None, _computing("examples computed at once", "N", default="128, on a GPU 1024", check=between(1, 1_000_000_000))
+    ] = None
+    precision: Annotated[
+        str | None, _computing("arithmetic; tf32 and bf16 are audited", choices=PRECISIONS, default="the model's")
+    ] = None
+    audit_tolerance: Annotated[
+        float, _computing("relative deviation from fp32 allowed to tf32 and bf16", "E", check=_above_zero)
+    ] = 0.01
+    engine: Annotated[str | None, _computing("way of computing", choices=MODES, default="the fastest, by trying")] = None
+    memory: Annotated[
+        float | str,
+        _computing(
+            "what examples may occupy on the device, of what is free; more is streamed",
+            "8G|80%",
+            check=valid(lambda budget: bytes_of(budget, 0.0)),
+        ),
+    ] = "80%"
+    offload: Annotated[bool, _computing("keep directions in main memory (on the CPU, in a file)")] = False
+    check: Annotated[str, _computing("what a failed self-check does: end the run, or go on", choices=CHECKS)] = "raise"
+    time_limit: Annotated[
+        float | str | None, _computing("start no point that would overrun; exit code 3 then", "55m", check=valid(seconds_of))
+    ] = None
+    part: Annotated[
+        str | None, _computing("the i-th of n parts alone, without MPI; merge puts them together", "i/n", check=valid(Part.of))
+    ] = None
+    basin_level: Annotated[float, _computing("height of the basin above the origin", "NATS", check=_above_zero)] = 1.0
+    yes: Annotated[bool, _computing("really measure a million points or more")] = False
+    to: Annotated[
+        str | os.PathLike[str] | None,
+        Option("the surface file; one that is there is resumed", "FILE.h5", flags=("-o", "--out"), required=True),
+    ] = None
+    overwrite: Annotated[bool, Option("replace a file that is there")] = False
+    quiet: Annotated[bool, Option("no progress and no notes")] = False
+    command: Annotated[str | None, Option("what the file records as the command that made it", typed=False)] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def ignored(self) -> tuple[str, ...] | None:
+        """The words of `ignore`; none of them for "none"."""
+        if self.ignore is None:
+            return None
+        words = self.ignore.split(",") if isinstance(self.ignore, str) else list(self.ignore)
+        return () if words in (["none"], []) else tuple(sorted(words))
+
+    def splits(self, available: Sequence[str]) -> list[str]:
+        """The splits measured on: those asked for, else the training split, else the first."""
+        if self.split is None:
+            return ["train" if "train" in available else available[0]]
+        return _split_words(self.split)
+
+
+_axis = partial(Option, metavar="start:stop:n", check=valid(axis_values))
+
+
+@dataclass(frozen=True)
+class LineOptions(Options):
+    """What `landscape.line` takes."""
+
+    problem: Annotated["Problem", PROBLEM]
+    start: Annotated[
+        "Checkpoint | None", Option("checkpoint at x = 0", "CKPT_A", default="the problem's own model", required=True)
+    ] = None
+    end: Annotated["Checkpoint | None", Option("checkpoint at x = 1; without it the direction is random", "CKPT_B")] = None
+    _: KW_ONLY
+    x: Annotated[AxisLike | None, _axis("points along the line", default="-0.5:1.5:401 between checkpoints, else -1:1:51")] = None
+    seeds: Annotated[
+        Sequence[int] | None, Option("several random directions: median and band", "1..10", read=read_seeds, check=check_seeds)
+    ] = None
+
+
+@dataclass(frozen=True)
+class SurfaceOptions(Options):
+    """What `landscape.surface` takes."""
+
+    problem: Annotated["Problem", PROBLEM]
+    start: Annotated[
+        "Checkpoint | None", Option("checkpoint at the origin", "CKPT", default="the problem's own model", required=True)
+    ] = None
+    end_x: Annotated["Checkpoint | None", Option("checkpoint at (1, 0)", "CKPT_B")] = None
+    end_y: Annotated["Checkpoint | None", Option("checkpoint at (0, 1)", "CKPT_C")] = None
+    _: KW_ONLY
+    x: Annotated[AxisLike | None, _axis("points along x", default="-1:1:51, through three checkpoints -0.5:1.5:51")] = None
+    y: Annotated[AxisLike | None, _axis("points along y", default="as for x")] = None
+    orthogonalize: Annotated[bool, Option("replace y by its part orthogonal to x; marks keep the models' true places")] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,36 +33,14 @@ from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.sweep.base import BasePoint, NamedWeights, described_filters
 from landscape.sweep.batch_norm_policy import settle_policy
-from landscape.sweep.seeds import check_seed, check_seeds
+from landscape.sweep.options import Options
+from landscape.sweep.seeds import check_seeds
 
-__all__ = ["DirectionSpec", "Plan", "plan_line", "plan_surface"]
+__all__ = ["Plan", "plan_line", "plan_surface"]
 
 BETWEEN_LINE = (-0.5, 1.5, 401)
 BETWEEN_PLANE = (-0.5, 1.5, 51)
 AROUND = (-1.0, 1.0, 51)
-
-
-@dataclass(frozen=True)
-class DirectionSpec:
-    """How directions are made; None means the default for the directions at hand."""
-
-    seed: int = 0
-    normalize: str | None = None  # filter, for random directions
-    ignore: str | Sequence[str] | None = None  # "bias,norm" for random directions, "none" otherwise
-    only: str | None = None
-    directions: str | os.PathLike[str] | None = None
-    bn: str | None = None  # what fits: see `settle_policy`
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", check_seed(self.seed))  # numpy's become Python's
-
-    @property
-    def ignored(self) -> tuple[str, ...] | None:
-        """The words of `ignore`; none of them for "none"."""
-        if self.ignore is None:
-            return None
-        words = self.ignore.split(",") if isinstance(self.ignore, str) else list(self.ignore)
-        return () if words in (["none"], []) else tuple(sorted(words))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +102,7 @@ def plan_line(
     end: Checkpoint | None,
     x: AxisLike | None,
     seeds: Sequence[int] | None,
-    geometry: DirectionSpec,
+    geometry: Options,
 ) -> Plan:
     """A line: between two checkpoints, along a random direction, or along several.
 
@@ -166,7 +143,7 @@ def plan_surface(
     x: AxisLike | None,
     y: AxisLike | None,
     orthogonal: bool,
-    geometry: DirectionSpec,
+    geometry: Options,
 ) -> Plan:
     """A plane: random around one checkpoint, or through three.
 
@@ -223,7 +200,7 @@ def _plan(
 
 
 def _differences(
-    problem: Problem, geometry: DirectionSpec, models: Sequence[NamedWeights], orthogonal: bool, axes: Mapping[str, np.ndarray]
+    problem: Problem, geometry: Options, models: Sequence[NamedWeights], orthogonal: bool, axes: Mapping[str, np.ndarray]
 ) -> tuple[list[Direction], str, dict[str, Any]]:
     """The directions from the first model to the others, what running statistics do, and the attributes to store."""
     if geometry.normalize not in (None, "none"):
@@ -245,7 +222,7 @@ def _differences(
 
 
 def _spanning(
-    base: BasePoint, geometry: DirectionSpec, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
+    base: BasePoint, geometry: Options, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
 ) -> tuple[BasePoint, list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
     ignored: tuple[str, ...] = ()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 import socket
-import subprocess
 import sys
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +13,9 @@ import torch
 
 from landscape.evaluate import Engine, calibration_spans, describe_calibration
 from landscape.sweep.plan import Plan
+from landscape.sweep.version import package_version, source_commit
 
-__all__ = ["describe_run", "describe_subject", "package_version", "source_commit"]
+__all__ = ["describe_run", "describe_subject"]
 
 
 def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_asked: int) -> dict[str, Any]:
@@ -64,26 +62,3 @@ def describe_subject(plan: Plan, engine: Engine, needs_batch_size: bool, basin_l
         used = np.arange(calibration_spans(examples.size)[-1][1])
         attributes |= {"bn_calibration": describe_calibration(examples.size), "bn_data_sha256": examples.select(used).sha256}
     return attributes
-
-
-def package_version() -> str:
-    """The installed version of torch-landscape."""
-    try:
-        return metadata.version("torch-landscape")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def source_commit() -> str:
-    """The commit of the checkout this code runs from, marked + when it was changed since; empty for an installed package."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
-        return ""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=5, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout.strip()

@@ -14,7 +14,7 @@ import numpy as np
 from landscape.core.surface import Surface
 from landscape.errors import RunError
 from landscape.evaluate import Measurement
-from landscape.sweep.checks import nan_counts
+from landscape.measures.values import nan_counts
 from landscape.sweep.paired_errors import PairedErrors
 
 if TYPE_CHECKING:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.core.intervals import wilson
 from landscape.core.surface import BY_METRIC, Axis, Metric, Surface
 from landscape.errors import InputError
-from landscape.evaluate import Sample, wilson
+
+if TYPE_CHECKING:  # merging files needs no torch
+    from landscape.evaluate import Sample
 
 __all__ = ["blank", "check_same", "describe_changes", "merge", "pending", "positions", "with_intervals"]
 

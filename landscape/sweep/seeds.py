@@ -11,7 +11,7 @@ import numpy as np
 
 from landscape.errors import InputError
 
-__all__ = ["MOST_SEEDS", "check_seed", "check_seeds"]
+__all__ = ["MOST_SEEDS", "check_seed", "check_seeds", "read_seeds"]
 
 MOST_SEEDS = 10_000  # of one line; each draw is a copy of the weights in memory
 _LARGEST = 2**53  # the axis of several seeds is float64
@@ -60,6 +60,25 @@ def check_seeds(seeds: Any) -> tuple[int, ...]:
             raise InputError(f"the seed {number} is named twice; name each once, for two draws of one seed are one direction")
         seen.add(number)
     return tuple(numbers)
+
+
+def read_seeds(text: str) -> list[int] | range:
+    """Seeds as the command line has them: first..last, or a list with commas.
+
+    >>> read_seeds("1..3"), read_seeds("4,7")
+    (range(1, 4), [4, 7])
+
+    Raises:
+        InputError: when they are neither, or fewer than two.
+    """
+    try:
+        first, dots, last = text.partition("..")
+        asked = range(int(first), int(last) + 1) if dots else [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise InputError(f'"{text}" is neither first..last nor a list of whole numbers') from None
+    if len(asked[:2]) < 2:
+        raise InputError(f'"{text}" has to name two different seeds at least; for one, use --seed')
+    return asked
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,7 @@ from landscape.sweep.devices import Placement, choose_device, described, n_shari
 from landscape.sweep.engine_choice import settle
 from landscape.sweep.options import Options, bytes_of
 from landscape.sweep.plan import Plan
-from landscape.sweep.provenance import package_version, source_commit
+from landscape.sweep.version import package_version, source_commit
 
 __all__ = ["RunContext", "check_agreement", "check_plan", "prepare", "read_existing", "reserved"]
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from landscape.core.intervals import wilson
 from landscape.core.surface import UNSURE_BELOW
-from landscape.evaluate.statistics import Estimate, interim_sizes, moments, tolerance_met, wilson
+from landscape.evaluate.statistics import Estimate, interim_sizes, moments, tolerance_met
 
 N = 10_000
 N_ORDERS = 400

@@ -7,9 +7,7 @@ import os
 
 import pytest
 
-from landscape.cli.parser import EXAMPLES
-
-COMMANDS = ["demo", "problems", "train", "line", "surface", "plot", "view", "show", "diff", "export", "import"]
+from landscape.cli.parser import COMMANDS
 
 
 def strict(text: str) -> object:
@@ -35,8 +33,8 @@ def test_help_of_a_command_ends_with_an_example(run, command):
     assert outcome.code == 0
     assert outcome.err == ""
     words = " ".join(outcome.out.split())
-    assert f"example: {EXAMPLES[command]}" in words
-    assert EXAMPLES[command].startswith(f"landscape {command}")
+    assert f"example: {COMMANDS[command].example}" in words
+    assert COMMANDS[command].example.startswith(f"landscape {command}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -45,7 +43,7 @@ def test_examples_of_the_help_are_understood(command):
 
     from landscape.cli.parser import parse
 
-    assert parse(shlex.split(EXAMPLES[command])[1:]).command == command
+    assert parse(shlex.split(COMMANDS[command].example)[1:]).command == command
 
 
 def test_version(run):

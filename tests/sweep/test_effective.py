@@ -22,7 +22,8 @@ from landscape import Problem
 from landscape.core import weights
 from landscape.core.directions import normals, roles
 from landscape.errors import InputError
-from landscape.sweep.plan import DirectionSpec, plan_line
+from landscape.sweep.options import Options
+from landscape.sweep.plan import plan_line
 
 QUIET: dict[str, Any] = {"quiet": True, "x": (-1, 1, 5), "y": (-1, 1, 5)}
 WAYS = [way for way in STORED if way != "pruned"]
@@ -147,7 +148,7 @@ def test_what_is_pruned_is_what_the_checkpoint_at_the_origin_says(prune_it: Call
     """Two trainings prune other entries of one architecture; the mask is part of the checkpoint."""
     model, start = (seeded(lambda: nn.Sequential(prune_it(nn.Linear(4, 6)), nn.Linear(6, 3)), seed) for seed in (0, 1))
     assert not torch.equal(model[0].weight_mask, start[0].weight_mask)
-    plan = plan_line(problem(model), start.state_dict(), None, None, None, DirectionSpec())
+    plan = plan_line(problem(model), start.state_dict(), None, None, None, Options())
     assert torch.equal(plan.subspace.directions[0].parameters["0.weight"] != 0, start[0].weight_mask != 0)
 
 
@@ -185,7 +186,7 @@ def test_unusual_models_pass_the_check_and_the_origin_is_the_users_own_loss(name
 def test_the_plan_holds_both_models() -> None:
     model, twin = reparametrized("weight norm")
     given = problem(model)
-    plan = plan_line(given, None, None, None, None, DirectionSpec())
+    plan = plan_line(given, None, None, None, None, Options())
     assert (plan.effective, plan.original, plan.problem.data) == (True, given, given.data)
     assert set(plan.subspace.directions[0].parameters) == {"0.weight", "2.weight"}
     assert plan.subspace.origin.keys() == weights.read(twin).keys()
@@ -193,7 +194,7 @@ def test_the_plan_holds_both_models() -> None:
     assert plan.attributes["weights_sha256"] == weights.digest(weights.read(model))
     assert plan.attributes["effective_weights"] == "0.weight (weight norm), 2.weight (weight norm)"
     assert "leaves_constraint" not in plan.attributes
-    simple = plan_line(problem(twin), None, None, None, None, DirectionSpec())
+    simple = plan_line(problem(twin), None, None, None, None, Options())
     assert (simple.effective, simple.problem is simple.original) == (False, True)
     assert "effective_weights" not in simple.attributes
 
@@ -220,7 +221,7 @@ def test_a_glob_that_names_parts_says_what_to_name() -> None:
 def test_frozen_parts_stay_fixed() -> None:
     model, _ = reparametrized("weight norm")
     model[0].parametrizations.requires_grad_(False)
-    plan = plan_line(problem(model), None, None, None, None, DirectionSpec())
+    plan = plan_line(problem(model), None, None, None, None, Options())
     assert set(plan.subspace.directions[0].parameters) == {"2.weight"}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import landscape
 from landscape import Problem, Surface, io
-from landscape.evaluate import wilson
+from landscape.core.intervals import wilson
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 X = (0.0, 1.0, 3)

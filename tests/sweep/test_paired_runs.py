@@ -22,8 +22,9 @@ from landscape import Problem, RunError, Surface, io
 from landscape.core.subspace import Subspace
 from landscape.evaluate import choose
 from landscape.report import describe
+from landscape.sweep.options import Options
 from landscape.sweep.paired_errors import kept_examples
-from landscape.sweep.plan import DirectionSpec, plan_line, plan_surface
+from landscape.sweep.plan import plan_line, plan_surface
 
 N, USED = 400, 150
 SIGNS = ("convexity", "turning_points", "minima")
@@ -83,7 +84,7 @@ def test_a_line_is_measured_as_by_loops_over_single_examples(make: Callable[[], 
     x = np.linspace(-3, 3, 13) * (1 if make is perceptron else 4)
     surface = landscape.line(make(), x=x, examples=USED, seed=3, engine=engine, batch_size=64, quiet=True)
     problem, roundoff = make(), 2.0**-53 if make is perceptron else 2.0**-24
-    plan = plan_line(make(), None, None, x, None, DirectionSpec(seed=3))
+    plan = plan_line(make(), None, None, x, None, Options(seed=3))
     sample = choose(problem.examples("train"), USED, 3, False)
     assert sample.indices is not None
     losses = own_losses(problem, plan.subspace, [(float(a),) for a in x], sample.indices)
@@ -103,7 +104,7 @@ def test_a_plane_is_measured_as_by_loops_over_single_examples() -> None:
     x, y = np.linspace(-3, 3, 7), np.linspace(-2, 3, 6)
     surface = landscape.surface(perceptron(), x=x, y=y, examples=USED, seed=1, quiet=True)
     problem = perceptron()
-    plan = plan_surface(perceptron(), None, None, None, x, y, False, DirectionSpec(seed=1))
+    plan = plan_surface(perceptron(), None, None, None, x, y, False, Options(seed=1))
     sample = choose(problem.examples("train"), USED, 1, False)
     assert sample.indices is not None
     losses = own_losses(problem, plan.subspace, [(float(a), float(b)) for a in x for b in y], sample.indices)
@@ -144,7 +145,7 @@ def test_with_a_tolerance_points_are_compared_over_the_examples_they_share() -> 
     assert surface.runs[-1]["paired_examples"] == used.min()
     sample = choose(problem.examples("train"), None, 0, True)
     assert sample.indices is not None
-    plan = plan_line(perceptron(), None, None, (-3, 3, 9), None, DirectionSpec())
+    plan = plan_line(perceptron(), None, None, (-3, 3, 9), None, Options())
     losses = own_losses(perceptron(), plan.subspace, [(float(a),) for a in surface.x], sample.indices[: used.min()])
     signs = [beyond(losses, {k + 1: 1.0, k: -1.0}, 2.0**-53) for k in range(8)]
     assert surface.numbers["turning_points"].value == turns(signs)

@@ -16,16 +16,17 @@ from landscape import Problem, io
 from landscape.core import weights
 from landscape.core.directions import normals
 from landscape.errors import InputError
-from landscape.sweep.plan import DirectionSpec, Plan, plan_line, plan_surface
+from landscape.sweep.options import Options
+from landscape.sweep.plan import Plan, plan_line, plan_surface
 
 
 def line(problem: Problem, start: Any = None, end: Any = None, x: Any = None, seeds: Any = None, **geometry: Any) -> Plan:
-    return plan_line(problem, start, end, x, seeds, DirectionSpec(**geometry))
+    return plan_line(problem, start, end, x, seeds, Options(**geometry))
 
 
 def plane(problem: Problem, *models: Any, x: Any = None, y: Any = None, orthogonal: bool = False, **geometry: Any) -> Plan:
     start, end_x, end_y = (*models, None, None, None)[:3]
-    return plan_surface(problem, start, end_x, end_y, x, y, orthogonal, DirectionSpec(**geometry))
+    return plan_surface(problem, start, end_x, end_y, x, y, orthogonal, Options(**geometry))
 
 
 def test_default_axes() -> None:
@@ -159,8 +160,8 @@ def test_filters_of_one_number_span_no_plane_and_that_is_said() -> None:
     problem = Problem(nn.Linear(1, 2), nn.MSELoss(), {"train": (torch.ones(3, 1), torch.ones(3, 2))})
     seed = next(s for s in range(20) if _signs(problem, s))
     with pytest.raises(InputError, match=r"every filter is a single number.*--normalize layer"):
-        plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, DirectionSpec(seed))
-    assert plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, DirectionSpec(0, "layer")).kind == "surface"
+        plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Options(seed=seed))
+    assert plan_surface(problem, None, None, None, (-1, 1, 3), (-1, 1, 3), False, Options(normalize="layer")).kind == "surface"
 
 
 def _signs(problem: Problem, seed: int) -> bool:

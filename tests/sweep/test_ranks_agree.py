@@ -15,7 +15,8 @@ from landscape.evaluate import Engine, Objective, choose
 from landscape.parallel import SerialExecutor
 from landscape.problem import Problem
 from landscape.sweep.checks import compare_ranks
-from landscape.sweep.plan import DirectionSpec, plan_surface
+from landscape.sweep.options import Options
+from landscape.sweep.plan import plan_surface
 
 
 class Several(SerialExecutor):
@@ -30,7 +31,7 @@ class Several(SerialExecutor):
 
 def complaint(problem: Problem, *factors: float, **engine: Any) -> str:
     axis = np.array([-1.0, 0.0, 1.0])
-    plan = plan_surface(problem, None, None, None, axis, axis, False, DirectionSpec())
+    plan = plan_surface(problem, None, None, None, axis, axis, False, Options())
     samples = [choose(problem.examples("train"), None, 0, False)]
     objective = Objective(plan.problem, plan.subspace, samples, Engine(torch.device("cpu"), **engine))
     return compare_ranks(Several(*factors), plan, objective, samples)

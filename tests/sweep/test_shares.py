@@ -14,7 +14,7 @@ from landscape.parallel import SerialExecutor
 from landscape.progress import Progress
 from landscape.sweep.devices import Placement
 from landscape.sweep.options import Options
-from landscape.sweep.plan import DirectionSpec, plan_line
+from landscape.sweep.plan import plan_line
 from landscape.sweep.point_worker import PointWorker
 from landscape.sweep.setup import prepare
 
@@ -38,8 +38,8 @@ class Several(SerialExecutor):
 )
 @pytest.mark.parametrize("memory", ["6M", 3e6])
 def test_the_memory_asked_for_is_shared_among_the_ranks_of_a_device(hosts: list[str], share: float, memory: str | float) -> None:
-    plan = plan_line(perceptron(), None, None, (-1, 1, 3), None, DirectionSpec())
-    options = Options.of({"memory": memory, "device": "cpu", "engine": "eager", "quiet": True})
+    plan = plan_line(perceptron(), None, None, (-1, 1, 3), None, Options())
+    options = Options(memory=memory, device="cpu", engine="eager", quiet=True)
     with Progress(quiet=True) as progress:
         context = prepare(plan, options, Several(hosts), None, progress)
     asked = 6 * 2**20 if memory == "6M" else 3e6

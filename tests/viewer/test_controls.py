@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from viewer.conftest import Viewer
 from viewer.surfaces import changed, plane, tilted
 
 import landscape
-from landscape.cli.pictures import COMMANDS
+from landscape.cli.parser import parse
 from landscape.measures import basin_radius
 from landscape.measures.mesh import mesh_of
 
@@ -36,9 +35,7 @@ def test_the_camera_copied_is_the_one_of_plot(show: Show) -> None:
     viewer.press("ArrowRight", ".plane")
     viewer.press("ArrowUp")
     text = copied(viewer, "camera")
-    parser = argparse.ArgumentParser()
-    next(one for one in COMMANDS if one.name == "plot").fill(parser)
-    elevation, azimuth = parser.parse_args(["net.h5", text]).camera
+    elevation, azimuth = parse(["plot", "net.h5", text]).camera
     axes = Axes3D(landscape.plotting.contour([tilted()]))
     axes.view_init(elevation, azimuth)
     axes.get_proj()

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from landscape.core.choices import IGNORABLE
 from landscape.core.modules import effective_name
 from landscape.core.weights import is_movable, unwrap
 from landscape.errors import InputError, did_you_mean
 
-__all__ = ["IGNORABLE", "Role", "roles", "select_parameters"]
-
-IGNORABLE = ("bias", "norm")
+__all__ = ["Role", "roles", "select_parameters"]
 
 _NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.core.choices import NORMALIZATIONS
 from landscape.core.directions.direction import Direction
 from landscape.core.directions.filters import Role
 from landscape.core.weights import Weights, norm, strip_prefix, to_double
 from landscape.errors import InputError, did_you_mean
 
-__all__ = ["NORMALIZATIONS", "cosine_spread", "normals", "random_direction"]
-
-NORMALIZATIONS = ("filter", "layer", "weight", "model", "unit-filter", "unit-layer", "none")
+__all__ = ["cosine_spread", "normals", "random_direction"]
 
 
 def normals(seed: int, axis: str, name: str, shape: Sequence[int]) -> Tensor:

@@ -240,4 +240,4 @@ def complain(failures: Sequence[str], check: str) -> None:
     if failures and check == "raise":
         raise SelfCheckError(f"self-check failed: {'; '.join(failures)} (--check warn goes on all the same)")
     for failure in failures:
-        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=8)
+        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=10)  # who called landscape.line or surface

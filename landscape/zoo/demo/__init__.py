@@ -26,7 +26,7 @@ from landscape.atomic import made_folder
 from landscape.core.surface import Surface
 from landscape.parallel import Executor, detect_executor
 from landscape.progress import Progress
-from landscape.sweep import line, surface
+from landscape.sweep.functions import line, surface
 from landscape.zoo.demo.drawing import draw
 from landscape.zoo.demo.nets import N_THREADS, Net, Settings
 from landscape.zoo.demo.result import DemoResult, NetResult

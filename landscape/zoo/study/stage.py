@@ -19,7 +19,7 @@ from landscape.errors import InputError
 from landscape.plotting.styles import StyledFigure
 from landscape.problem import Problem
 from landscape.progress import Progress
-from landscape.sweep import line, surface
+from landscape.sweep.functions import line, surface
 from landscape.zoo.load_or_train import load_or_train
 from landscape.zoo.problems import Setting, problem
 from landscape.zoo.training import Training
