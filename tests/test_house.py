@@ -54,7 +54,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "evaluate": ({"errors", "core.modules", "core.weights", "core.grid", "core.subspace", "problem"}, {"numpy", "torch"}),
     "sweep": (ENGINE, {"numpy", "torch"}),
     "zoo": (ENGINE | {"plotting", "viewer", "sweep"}, {"PIL", "numpy", "pooch", "sklearn", "torch"}),
-    "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
+    "benchmark": (ENGINE | {"sweep"}, {"torch"}),
     "cli": (ENGINE | {"benchmark", "landscape", "plotting", "viewer", "sweep", "zoo"}, {"numpy", "torch"}),
     "landscape": (ENGINE | {"plotting", "viewer", "sweep", "zoo"}, set()),
 }

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from landscape.atomic import check_target, replacing
-from landscape.cli.command import (
-    PROBLEM_HELP,
-    Command,
-    add_output,
-    add_settings,
-    add_verbosity,
-    as_json,
-    check_distinct,
-    print_json,
-    problem_of,
-)
-from landscape.cli.values import examples, words
+from landscape.cli.command import PROBLEM_HELP, Command, add_settings, add_verbosity, print_json, problem_of
+from landscape.cli.values import examples
+from landscape.evaluate import MODES, PRECISIONS
 
 __all__ = ["COMMANDS"]
 
@@ -30,44 +20,31 @@ def _fill_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=examples, metavar="N|first:N", help="examples at each point (default: 2000 at most)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: auto)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument(
-        "--precision",
-        type=words,
-        default=["fp32"],
-        metavar="fp32,bf16",
-        help="of the engine (default: fp32)",
-    )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
-    add_output(parser, "FILE.json", "the result for machines, as a file", required=False)
+    parser.add_argument("--precision", choices=PRECISIONS, help="of the engine (default: the model's own, fp32 or fp64)")
+    parser.add_argument("--engine", choices=MODES, default="eager", help="way of computing (default: eager)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each side (default: 5)")
     add_verbosity(parser)
 
 
 def _bench(options: argparse.Namespace) -> int:
     from landscape import benchmark
 
-    if options.out is not None:
-        check_distinct(options.out, options.start)
-        check_target(options.out, options.overwrite, (".json",))
-    report = benchmark.run(
+    report = benchmark.bench(
         problem_of(options), options.start, examples=options.examples, device=options.device, threads=options.threads,
-        precision=options.precision, rounds=options.rounds, quiet=options.quiet,
+        precision=options.precision, engine=options.engine, rounds=options.rounds, quiet=options.quiet,
     )  # fmt: skip
-    result = {"command": options.words, **report.tabulate()}
-    if options.json:  # first, for the disk may be full by now
-        print_json(result)
+    if options.json:
+        print_json({"command": options.words, **report.tabulate()})
     else:
         print(report.describe())
-    if options.out is not None:
-        with replacing(options.out) as path:
-            path.write_text(as_json(result, indent=1) + "\n", "utf-8")
     return 0
 
 
 COMMANDS = (
     Command(
         "bench",
-        "measure how fast this machine computes points, against other tools and against arithmetic",
-        "landscape bench digits-mlp-3x64 --precision fp32,bf16 -o bench.json",
+        "measure how many points a second this machine computes, beside a plain loop",
+        "landscape bench digits-mlp-3x64 --examples 500",
         _fill_bench,
         _bench,
         prints=True,
