@@ -64,7 +64,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="relative error the audit of tf32 or bf16 allows (default: 0.01)",
     )
-    machine.add_argument("--engine", choices=MODES, help="way of computing (default: the fastest, tried out where the run is long)")
+    machine.add_argument("--engine", choices=MODES, help="way of computing (default: eager)")
     machine.add_argument(
         "--memory",
         default="80%",

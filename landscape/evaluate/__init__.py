@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from landscape.evaluate.autotune import Calibration, agree, calibrate
 from landscape.evaluate.batch_norm import (
     POLICIES,
     STATISTICS,
@@ -26,15 +25,12 @@ __all__ = [
     "PRECISIONS",
     "SMALLEST_LOOK",
     "STATISTICS",
-    "Calibration",
     "Engine",
     "Estimate",
     "Measurement",
     "Objective",
     "Sample",
     "Variances",
-    "agree",
-    "calibrate",
     "calibration_spans",
     "choose",
     "describe_calibration",

@@ -153,12 +153,8 @@ class Objective:
             if each.sample.split == split:
                 each.keep(places)
 
-    def trial(self) -> int:
-        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here.
-
-        Returns:
-            How many examples that was.
-        """
+    def trial(self) -> None:
+        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here."""
         origin = (0.0,) * self.n_directions
         sizes = [min(self.batch_size, split.sample.size) for split in self._splits]
         for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.reduced_precision else self.engine.precision]):
@@ -171,7 +167,6 @@ class Objective:
                         self._points_per_pass[i].accumulator.expect(0, size, several)
                     split.accumulator.expect(0, size, self._evaluate(batch, size))
                     split.source.overwritten()
-        return sum(sizes)
 
     @property
     def batch_size(self) -> int:
@@ -182,11 +177,6 @@ class Objective:
     def n_directions(self) -> int:
         """How many coordinates a point has."""
         return self._radius.n_directions
-
-    @property
-    def n_examples(self) -> int:
-        """How many examples a point is measured on, over all splits."""
-        return sum(split.sample.size for split in self._splits)
 
     @property
     def fractions(self) -> frozenset[str]:

@@ -32,7 +32,7 @@ class Options:
         threads: CPU threads of each process; the cores shared out by default.
         batch_size: examples computed at once; no value depends on it beyond rounding.
         precision: "fp32", "tf32", "bf16" or "fp64"; the model's own, fp32 or fp64, by default.
-        engine: "eager", "compiled" or "batched"; by default the fastest is found by trying, where the run is long enough.
+        engine: "eager", "compiled" or "batched"; by default "eager".
         audit_tolerance: the largest relative deviation from fp32 that a run in tf32 or bf16 may show.
         memory: what the examples may occupy on the device, as bytes, "8G" or a share of what is free; more is streamed.
         offload: leave the directions in main memory (on the CPU, in a file) and bring them tensor by tensor at each point.

@@ -20,7 +20,7 @@ from landscape import Problem, zoo
 from landscape.core import weights
 from landscape.core.directions import Direction, offload_to_host, random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
-from landscape.evaluate import Engine, Objective, calibrate, choose
+from landscape.evaluate import Engine, Objective, choose
 from landscape.evaluate.data_source import Form, OnDevice, Streaming
 from landscape.evaluate.folding import fold
 from landscape.evaluate.model_copy import computing
@@ -414,30 +414,7 @@ def test_order_does_not_matter_and_parts_add_up(order: list[int], cut: int) -> N
     assert parts / N_EXAMPLES == pytest.approx(whole, rel=1e-12)
 
 
-# --- trying out ---
-
-
-def test_the_fastest_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = perceptron()
-    space, samples = plane(problem), [choose(problem.examples("train"), None, 0, False)]
-    cost = {64: 3.0, 32: 1.0, 128: 5.0}
-    monkeypatch.setattr("landscape.evaluate.autotune._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
-    found = calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10)
-    assert (found.engine.batch_size, found.seconds, found.seconds_before) == (32, 1.0, 3.0)
-    assert calibrate(problem, space, samples, Engine(CPU, batch_size=64, tolerance=0.1), 10).engine.tolerance == 0.1
-    cost[32] = 2.9  # within a tenth: not worth another last digit
-    assert calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
-
-
-def test_a_faster_way_that_gives_another_loss_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def loss(model: nn.Module, batch: Tensor) -> Tensor:
-        return 0 * model(batch)[:, 0] + len(batch)  # depends on the size of the batch
-
-    problem = Problem(seeded(lambda: nn.Linear(3, 1)), loss, {"train": normal(100, 3)})
-    cost = {64: 3.0, 32: 1.0, 128: 5.0}
-    monkeypatch.setattr("landscape.evaluate.autotune._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
-    samples = [choose(problem.examples("train"), None, 0, False)]
-    assert calibrate(problem, plane(problem, ()), samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
+# --- batches ---
 
 
 def test_the_usual_batch_follows_from_the_activations() -> None:

@@ -18,7 +18,7 @@ import torch
 
 from landscape.benchmark import random_plane
 from landscape.core.subspace import Subspace
-from landscape.evaluate import Engine, Objective, Sample, calibrate, choose
+from landscape.evaluate import Engine, Objective, Sample, choose
 from landscape.problem import Problem
 from landscape.zoo.problems import blueprint, problem
 
@@ -26,10 +26,7 @@ __all__ = ["measure", "part"]
 
 _SPLIT = "train"
 _TURN = 0.3  # seconds of a side's turn at least
-_CHOICES = 3  # times that auto-tuning is asked, to see whether it answers the same
-_LONG_RUN = 3600.0  # seconds of the run that auto-tuning is told of
 _AUDITED = 17 / 625  # points of a plane of 25 x 25 that the audit computes in fp32 as well
-WORTH = 1.3  # what a mechanism has to gain somewhere
 
 
 @dataclass(frozen=True)
@@ -97,21 +94,7 @@ def _comparisons(case: Case) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]
     if case.name.startswith("resnet"):
         found["channels_last"] = ({"channels_last": False}, {})
         found["batch-norm folding"] = ({}, {"folded": True})
-    tuned = [_tuned(case) for _ in range(_CHOICES)]
-    for number, settings in enumerate(tuned, 1):
-        if settings not in tuned[: number - 1]:
-            found[f"auto-tuning, answer {number}"] = ({}, settings)
     return found
-
-
-def _tuned(case: Case) -> dict[str, Any]:
-    start = case.engine().engine
-    began = time.perf_counter()
-    found = calibrate(case.problem, case.subspace, [case.sample], start, 10**6)
-    names = ("mode", "batch_size", "channels_last", "folded")
-    settings = {name: getattr(found.engine, name) for name in names}
-    print(f"{case.name}: tuned in {time.perf_counter() - began:.1f} s: {settings}", flush=True)
-    return settings
 
 
 def _compared(case: Case, mechanism: str, without: dict[str, Any], settings: dict[str, Any], n_turns: int) -> dict[str, Any]:
