@@ -25,7 +25,6 @@ _STORED = {
     "batch_size": "batch_size",
     "lanes": "points_per_pass",
     "channels_last": "channels_last",
-    "folded": "folded",
 }
 
 
@@ -53,7 +52,7 @@ def settle(
 def _stored(old: Surface | None) -> dict[str, Any]:
     """The settings a file was begun with; a file of another origin has none."""
     run: Mapping[str, Any] = old.runs[-1] if old is not None and old.runs else {}
-    kinds = {"engine": str, "batch_size": int, "lanes": int, "channels_last": bool, "folded": bool}
+    kinds = {"engine": str, "batch_size": int, "lanes": int, "channels_last": bool}
     return {
         field: kinds[name](run[name])
         for name, field in _STORED.items()

@@ -93,7 +93,6 @@ def _comparisons(case: Case) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]
     }
     if case.name.startswith("resnet"):
         found["channels_last"] = ({"channels_last": False}, {})
-        found["batch-norm folding"] = ({}, {"folded": True})
     return found
 
 
