@@ -69,7 +69,7 @@ def measure(n_turns: int, n_images: int = 128, n_texts: int = 64) -> dict[str, A
 
     Returns:
         `rows`: for each network and mechanism the milliseconds a point without and with it, the gain (the ratio of the medians), its
-        smallest and largest by turn, and the largest relative difference of the losses.
+        smallest and largest by turn, and the relative difference of the losses at one point.
     """
     rows = []
     for case in cases(n_images, n_texts):
@@ -86,6 +86,7 @@ def _case(name: str, made: Problem, examples: int | None) -> Case:
 def _comparisons(case: Case) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """For each mechanism the settings without it and with it; those that a network has no use for are left out."""
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "nothing (the engine against itself)": ({}, {}),  # how far to trust the others
         "compiled mode": ({}, {"mode": "compiled"}),
         "offload": ({}, {"offload": True}),
         "bf16": ({}, {"precision": "bf16"}),
