@@ -61,7 +61,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "sweep": (ENGINE | {"declaration"}, {"numpy", "torch"}),
     "zoo": (ENGINE | {"plotting", "viewer", "sweep"}, {"PIL", "numpy", "pooch", "sklearn", "torch"}),
-    "benchmark": (ENGINE | {"sweep", "zoo"}, {"landscaper", "loss_landscapes", "numpy", "torch"}),
+    "benchmark": (ENGINE | {"sweep"}, {"torch"}),
     "cli": (ENGINE | {"benchmark", "declaration", "landscape", "plotting", "viewer", "sweep", "zoo"}, {"numpy", "torch"}),
     "landscape": (ENGINE | {"plotting", "viewer", "sweep", "zoo"}, set()),
 }

@@ -6,7 +6,6 @@ measured and who measures them (`sweep`, `parallel`), nor anything that the self
 
 from __future__ import annotations
 
-from landscape.evaluate.autotune import Calibration, agree, calibrate
 from landscape.evaluate.batch_norm import (
     STATISTICS,
     calibration_spans,
@@ -26,15 +25,12 @@ from landscape.evaluate.statistics import SMALLEST_LOOK, Estimate
 __all__ = [
     "SMALLEST_LOOK",
     "STATISTICS",
-    "Calibration",
     "Engine",
     "Estimate",
     "Measurement",
     "Objective",
     "Sample",
     "Variances",
-    "agree",
-    "calibrate",
     "calibration_spans",
     "choose",
     "describe_calibration",

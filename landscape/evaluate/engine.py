@@ -28,8 +28,6 @@ class Engine:
         mode: "eager", operation by operation; "compiled" by torch.compile; "batched", several points at once by torch.func.vmap.
         points_per_pass: how many points a batched engine computes at once.
         channels_last: whether images are laid out with their channels last.
-        folded: whether batch norms that stand still are folded into the convolutions before them; the rounding of the products is
-            the same for all examples and does not average out, so that it is for where it pays.
         memory: bytes the examples may occupy on the device; what does not fit is streamed.
         offload: leave the directions on the host.
 
@@ -45,7 +43,6 @@ class Engine:
     mode: str = "eager"
     points_per_pass: int = 16
     channels_last: bool = True
-    folded: bool = False
     memory: float = float("inf")
     offload: bool = False
 

@@ -17,7 +17,6 @@ from landscape.evaluate.batch_norm import Recalibration, calibration_spans
 from landscape.evaluate.batched import Batched
 from landscape.evaluate.data_source import DataSource, Form, OnDevice, place
 from landscape.evaluate.engine import Engine
-from landscape.evaluate.folding import fold
 from landscape.evaluate.memory import free_bytes, keep_memory
 from landscape.evaluate.model_copy import computing, has_images, install_forward, largest_activation, private_copy
 from landscape.evaluate.precision import Conversion, main_type
@@ -75,10 +74,6 @@ class Objective:
         loss = problem.loss.to(engine.device, conversion.target, conversion.main)
         self._loss = loss.settled(sample.examples.tensors for sample in samples)
         self._model = private_copy(problem.model, engine, conversion)
-        given = subspace
-        if engine.folded and engine.bn == "frozen" and problem.loss.criterion is not None and not engine.offload:
-            subspace = fold(self._model, subspace)  # a loss function may use parts of the model in other ways than its forward
-        engine = replace(engine, folded=subspace is not given)
         channels_last = engine.channels_last and has_images(self._model)
         if channels_last:
             self._model = self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -153,12 +148,8 @@ class Objective:
             if each.sample.split == split:
                 each.keep(places)
 
-    def trial(self) -> int:
-        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here.
-
-        Returns:
-            How many examples that was.
-        """
+    def trial(self) -> None:
+        """Compute one whole batch of each split at the origin: what cannot be computed, or does not fit, shows here."""
         origin = (0.0,) * self.n_directions
         sizes = [min(self.batch_size, split.sample.size) for split in self._splits]
         for precision in dict.fromkeys([self.engine.precision, "fp32" if self.engine.reduced_precision else self.engine.precision]):
@@ -171,7 +162,6 @@ class Objective:
                         self._points_per_pass[i].accumulator.expect(0, size, several)
                     split.accumulator.expect(0, size, self._evaluate(batch, size))
                     split.source.overwritten()
-        return sum(sizes)
 
     @property
     def batch_size(self) -> int:
@@ -182,11 +172,6 @@ class Objective:
     def n_directions(self) -> int:
         """How many coordinates a point has."""
         return self._radius.n_directions
-
-    @property
-    def n_examples(self) -> int:
-        """How many examples a point is measured on, over all splits."""
-        return sum(split.sample.size for split in self._splits)
 
     @property
     def fractions(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ Rank 0 hands items out as ranks ask for more, and computes itself. While it is i
 
 The third it is, with its delay hidden: a rank is handed its next items before it has finished those it has (see `Schedule`). The
 thread is also what writes the file and watches over the ranks, which has to go on while rank 0 computes in any case. What each of
-the three costs is measured by scripts/scaling, and its results tell.
+the three costs is measured by scripts/benchmarks, and its results tell.
 """
 
 from landscape.parallel.executor import Executor, SerialExecutor, Share, Task, usable_cores

@@ -148,7 +148,7 @@ class MPIExecutor(Executor):
     def load_or_receive(self, function: Callable[[], Result]) -> Result:
         """See `Executor.load_or_receive`.
 
-        Where every rank finds the files, every rank reads them: that is ten times as fast as sending them round (measured by scripts/scaling), and asks nothing of
+        Where every rank finds the files, every rank reads them: that is ten times as fast as sending them round (measured by scripts/benchmarks), and asks nothing of
         rank 0. Only a rank that misses one is sent what rank 0 made of it, if that can be sent.
         """
         result, error = capture(function, self._name)

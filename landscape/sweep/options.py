@@ -143,7 +143,7 @@ class Options:
     audit_tolerance: Annotated[
         float, _computing("relative deviation from fp32 allowed to tf32 and bf16", "E", check=_above_zero)
     ] = 0.01
-    engine: Annotated[str | None, _computing("way of computing", choices=MODES, default="the fastest, by trying")] = None
+    engine: Annotated[str | None, _computing("way of computing", choices=MODES, default="eager")] = None
     memory: Annotated[
         float | str,
         _computing(

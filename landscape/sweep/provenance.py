@@ -34,7 +34,6 @@ def describe_run(command: str | None, engine: Engine, n_ranks: int, batch_size_a
         "batch_size": engine.batch_size,
         **({"batch_size_asked": batch_size_asked} if halved else {}),
         "channels_last": int(engine.channels_last),
-        "folded": int(engine.folded),
         "n_ranks": n_ranks,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": float("nan"),

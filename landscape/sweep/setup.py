@@ -97,7 +97,7 @@ def read_existing(options: Options) -> Surface | None:
 
 
 def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None, progress: Progress) -> RunContext:
-    """The objective on this rank's device, computed as rank 0 decides: as the file to go on with was, as asked, or as is fastest.
+    """The objective on this rank's device, computed as rank 0 decides: as the file to go on with was, or as asked.
 
     Raises:
         InputError: when the problem cannot be computed; on every rank, whichever found it.
@@ -108,7 +108,7 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     if "bn_reason" in plan.attributes:
         progress.note(f"batch norm {plan.bn}: {plan.attributes['bn_reason']}")
     samples, calibration = executor.on_all_ranks(lambda: _examples(plan, options))
-    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
+    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, progress))
     mine = Placement.of(device)
     places = executor.gather(mine)
     if executor.n_ranks > 1:

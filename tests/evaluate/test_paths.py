@@ -1,8 +1,7 @@
-"""Every way of computing gives the values of a plain loop in double precision: eager, compiled, batched, folded, streamed, halved."""
+"""Every way of computing gives the values of a plain loop in double precision: eager, compiled, batched, streamed, halved."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +19,8 @@ from landscape import Problem, zoo
 from landscape.core import weights
 from landscape.core.directions import Direction, offload_to_host, random_direction, roles, select_parameters
 from landscape.core.subspace import Subspace
-from landscape.evaluate import Engine, Objective, calibrate, choose
+from landscape.evaluate import Engine, Objective, choose
 from landscape.evaluate.data_source import Form, OnDevice, Streaming
-from landscape.evaluate.folding import fold
 from landscape.evaluate.model_copy import computing
 from landscape.evaluate.precision import Conversion
 
@@ -57,8 +55,8 @@ def plain(problem: Problem, space: Subspace, place: tuple[float, ...] = PLACE) -
 @pytest.mark.parametrize("batch_size", [1, 7, 128])
 @pytest.mark.parametrize(
     "engine",
-    [{}, {"folded": True}, {"channels_last": False}, {"memory": 1.0}, {"offload": True}],
-    ids=["usual", "folded", "channels first", "streamed", "offloaded"],
+    [{}, {"channels_last": False}, {"memory": 1.0}, {"offload": True}],
+    ids=["usual", "channels first", "streamed", "offloaded"],
 )
 def test_every_way_agrees_with_a_plain_loop(name: str, batch_size: int, engine: dict[str, Any]) -> None:
     problem = CATALOGUE[name]()
@@ -75,7 +73,7 @@ ZOO = {"digits-resnet8": {"width": 4}, "digits-resnet8-noshort": {"width": 4}, "
 
 
 @pytest.mark.parametrize("name", ZOO)
-@pytest.mark.parametrize("engine", [{}, {"folded": True}, {"memory": 1.0}, {"mode": "batched", "points_per_pass": 2}], ids=str)
+@pytest.mark.parametrize("engine", [{}, {"memory": 1.0}, {"mode": "batched", "points_per_pass": 2}], ids=str)
 def test_the_zoos_models_too(name: str, engine: dict[str, Any]) -> None:
     whole = zoo.problem(name, **ZOO[name])
     images, labels = whole.data["train"]
@@ -223,88 +221,6 @@ def test_whole_batches_are_compiled_once_and_a_ragged_one_is_not(monkeypatch: py
     assert n_examples == [10] * (N_EXAMPLES // 10)
 
 
-# --- folding ---
-
-
-def folded_layers(problem: Problem, space: Subspace) -> int:
-    model = copy.deepcopy(problem.model).eval()
-    fold(model, space)
-    return sum(isinstance(layer, nn.Identity) for layer in model.modules()) - sum(
-        isinstance(layer, nn.Identity) for layer in problem.model.modules()
-    )
-
-
-def test_all_norms_of_a_residual_network_are_folded() -> None:
-    problem = zoo.problem("digits-resnet14")
-    n_norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in problem.model.modules())
-    assert folded_layers(problem, plane(problem)) == n_norms == 15
-
-
-def test_a_norm_that_moves_is_not_folded() -> None:
-    problem = zoo.problem("digits-resnet8")
-    assert folded_layers(problem, plane(problem, ignore=())) == 0
-
-
-class Twofold(nn.Module):
-    """A convolution and the norm after it, and the ways in which they can be more than that."""
-
-    def __init__(self, way: str) -> None:
-        super().__init__()
-        self.way = way
-        self.conv = nn.Conv2d(1, 3, 3)
-        self.norm = nn.BatchNorm2d(3)
-        self.norm.running_mean.fill_(0.3)
-        self.norm.running_var.fill_(2.0)
-        if way == "two names":
-            self.net = nn.Sequential(self.conv, self.norm)
-
-    def forward(self, images: Tensor, before: Tensor | None = None) -> Tensor:
-        between = self.conv(images)
-        outputs = self.net(images) if self.way == "two names" else self.norm(between)
-        if self.way == "looked at between":
-            outputs = outputs + between
-        if self.way == "norm used again":
-            outputs = outputs + self.norm(between.abs())
-        if self.way == "control flow by data" and images.abs().sum() > 0:
-            outputs = outputs * 2
-        if self.way == "weight used again":
-            outputs = outputs + self.conv.weight.sum()
-        if self.way == "optional argument" and before is None:
-            outputs = outputs + self.conv(images).abs()
-        return outputs.mean(dim=(2, 3))
-
-
-def twofold(way: str) -> Problem:
-    data = {"train": (normal(20, 1, 5, 5), torch.arange(20) % 3)}
-    return Problem(seeded(lambda: Twofold(way)), nn.CrossEntropyLoss(), data)
-
-
-def test_a_norm_after_a_convolution_is_folded() -> None:
-    problem = twofold("plain")
-    assert folded_layers(problem, plane(problem)) == 1
-
-
-@pytest.mark.parametrize(
-    "way",
-    ["looked at between", "norm used again", "control flow by data", "two names", "weight used again", "optional argument"],
-)
-def test_a_norm_that_is_more_than_that_is_not_folded_and_right(way: str) -> None:
-    problem = twofold(way)
-    space = plane(problem)
-    assert folded_layers(problem, space) == 0
-    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
-
-
-def test_under_a_loss_function_nothing_is_folded() -> None:
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return F.cross_entropy(model(batch[0]), batch[1], reduction="none") + sum(p.square().sum() for p in model.parameters())
-
-    made = twofold("plain")
-    problem = Problem(made.model, loss, made.data)
-    space = plane(problem)
-    assert measured(problem, space, precision="fp64", folded=True) == pytest.approx(plain(problem, space), rel=1e-12)
-
-
 # --- where the examples live ---
 
 
@@ -414,30 +330,7 @@ def test_order_does_not_matter_and_parts_add_up(order: list[int], cut: int) -> N
     assert parts / N_EXAMPLES == pytest.approx(whole, rel=1e-12)
 
 
-# --- trying out ---
-
-
-def test_the_fastest_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = perceptron()
-    space, samples = plane(problem), [choose(problem.examples("train"), None, 0, False)]
-    cost = {64: 3.0, 32: 1.0, 128: 5.0}
-    monkeypatch.setattr("landscape.evaluate.autotune._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
-    found = calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10)
-    assert (found.engine.batch_size, found.seconds, found.seconds_before) == (32, 1.0, 3.0)
-    assert calibrate(problem, space, samples, Engine(CPU, batch_size=64, tolerance=0.1), 10).engine.tolerance == 0.1
-    cost[32] = 2.9  # within a tenth: not worth another last digit
-    assert calibrate(problem, space, samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
-
-
-def test_a_faster_way_that_gives_another_loss_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def loss(model: nn.Module, batch: Tensor) -> Tensor:
-        return 0 * model(batch)[:, 0] + len(batch)  # depends on the size of the batch
-
-    problem = Problem(seeded(lambda: nn.Linear(3, 1)), loss, {"train": normal(100, 3)})
-    cost = {64: 3.0, 32: 1.0, 128: 5.0}
-    monkeypatch.setattr("landscape.evaluate.autotune._Trials._once", lambda self, objective: cost[objective.engine.batch_size])
-    samples = [choose(problem.examples("train"), None, 0, False)]
-    assert calibrate(problem, plane(problem, ()), samples, Engine(CPU, batch_size=64), 10).engine.batch_size == 64
+# --- batches ---
 
 
 def test_the_usual_batch_follows_from_the_activations() -> None:

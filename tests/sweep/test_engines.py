@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from torch import Tensor, nn
 import landscape
 from landscape import Problem, Surface
 from landscape.errors import InputError, RunError
-from landscape.evaluate import Calibration, Engine
 from landscape.report import describe
-from landscape.sweep import engine_choice
 from landscape.sweep.precision_audit import Audit
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
@@ -57,36 +54,10 @@ def test_resuming_with_batching_keeps_every_bit(tmp_path: Path, monkeypatch: pyt
     assert np.array_equal(plane(perceptron(), tmp_path / "s.h5").values["train_loss"], whole)
 
 
-def test_a_short_run_is_not_tried_out_and_a_long_one_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[Engine] = []
-
-    def calibrate(problem: Any, subspace: Any, samples: Any, engine: Engine, n_points: int, keep_batch: bool) -> Calibration:
-        asked.append(engine)
-        assert n_points in (49, 50)  # a division of seconds by seconds, rounded up
-        return Calibration(replace(engine, batch_size=5), 1.0, 2.0)
-
-    monkeypatch.setattr(engine_choice, "calibrate", calibrate)
-    assert plane(perceptron()).runs[0]["batch_size"] == 29
-    assert not asked
-    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
-    found = plane(perceptron(), quiet=False)
-    assert found.runs[0]["batch_size"] == 5
-    assert len(asked) == 1
-    said = capsys.readouterr().err
-    assert (
-        "engine: eager, batch 5, channels last, 2.00 × the speed of eager, batch 29, channels last (1 s instead of 2 s a point)"
-        in said
-    )
-    plane(perceptron(), engine="eager")
-    assert len(asked) == 1  # told, not tried
-
-
-def test_a_real_trial_ends_in_an_engine_that_measures_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = plane(images(), n=3).values["train_loss"]
-    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
-    assert plane(images(), n=3).values["train_loss"] == pytest.approx(usual, rel=1e-5)
+def test_the_usual_engine_follows_from_the_problem_alone() -> None:
+    run = plane(images(), n=3).runs[0]
+    assert {name: run[name] for name in ("engine", "lanes", "channels_last")} == {"engine": "eager", "lanes": 1, "channels_last": 1}
+    assert run["batch_size"] == images().examples("train").size  # all that there are: the activations of one batch are small
 
 
 def test_a_model_that_cannot_be_mapped_over_is_computed_eagerly(capsys: pytest.CaptureFixture[str]) -> None:

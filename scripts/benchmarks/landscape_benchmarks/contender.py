@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from landscape.benchmark.case import Case
+from landscape_benchmarks.case import Case
 
 __all__ = ["Contender", "relative"]
 

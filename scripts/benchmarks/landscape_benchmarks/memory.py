@@ -32,7 +32,7 @@ def measure(n_millions: float, offload: bool) -> dict[str, Any]:
         files mapped in, which the system takes back when it needs room, is not counted. And `copies`: what the run took beyond the
         user's model, in copies of it; and `seconds` a point.
     """
-    words = [sys.executable, "-m", "landscape.benchmark.memory", str(n_millions), str(int(offload))]
+    words = [sys.executable, __file__, str(n_millions), str(int(offload))]
     found: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     return found
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from landscape.benchmark.floor import Cost, Floor
-from landscape.benchmark.original import Original
-from landscape.benchmark.race import Result
-from landscape.benchmark.written import HandWritten
+from landscape_benchmarks.hand_loop import HandLoop
+from landscape_benchmarks.original import Original
+from landscape_benchmarks.race import Result
+from landscape_benchmarks.roofline import Cost, Floor
 
 __all__ = ["Report"]
 
@@ -38,7 +38,7 @@ class Report:
 
     def tabulate(self) -> dict[str, Any]:
         """The report as a tree of plain values."""
-        original, written = self.result(Original.name), self.result(HandWritten.name)
+        original, written = self.result(Original.name), self.result(HandLoop.name)
 
         def tree(result: Result) -> dict[str, Any]:
             against = {"original": original, "hand_written": written}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from landscape.benchmark.case import Case
-from landscape.benchmark.contender import Contender
 from landscape.evaluate import Engine, Objective
+from landscape_benchmarks.case import Case
+from landscape_benchmarks.contender import Contender
 
 __all__ = ["EngineRun"]
 

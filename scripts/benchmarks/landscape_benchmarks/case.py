@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import random_direction, roles, select_parameters
+from landscape.benchmark import random_plane
+from landscape.checkpoints import Checkpoint
 from landscape.core.modules import copy_module
 from landscape.core.subspace import Subspace
 from landscape.core.weights import Weights, parameter_names
@@ -80,12 +80,9 @@ def pose(problem: Problem, start: Checkpoint | None, examples: int | str | None,
     """
     if n_points < 2:
         raise InputError(f"a line needs at least 2 points, not {n_points}")
-    origin, model_roles = weights_of(start, problem.model), roles(problem.model)
-    names = select_parameters(origin, model_roles, ("bias", "norm"))
-    directions = tuple(random_direction(origin, model_roles, names, seed=0, axis=axis) for axis in "xy")
     split = "train" if "train" in problem.splits else problem.splits[0]
     sample = choose(problem.examples(split), examples, 0, False)
-    return Case(problem, Subspace(origin, directions), sample, device, n_points)
+    return Case(problem, random_plane(problem, start), sample, device, n_points)
 
 
 def load(model: nn.Module, weights: Weights) -> None:

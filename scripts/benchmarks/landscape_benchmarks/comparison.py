@@ -1,4 +1,4 @@
-"""The benchmark: this machine's speed at a problem, against the baselines and against arithmetic."""
+"""The comparison: how fast the engine computes points, against the baselines and against arithmetic."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from functools import partial
 
 import torch
 
-from landscape.benchmark.case import Case, pose
-from landscape.benchmark.contender import Contender
-from landscape.benchmark.engines import EngineRun
-from landscape.benchmark.floor import arithmetic, cost_of, measure_rates
-from landscape.benchmark.original import Forward, Original
-from landscape.benchmark.peers import PEERS
-from landscape.benchmark.race import race
-from landscape.benchmark.report import Report
-from landscape.benchmark.written import HandWritten
 from landscape.checkpoints import Checkpoint, name_of
 from landscape.core.choices import MODES
 from landscape.errors import InputError
@@ -26,15 +17,24 @@ from landscape.progress import Progress
 from landscape.sweep.devices import choose_device, choose_threads
 from landscape.sweep.environment import environment_of
 from landscape.sweep.options import check_threads
+from landscape_benchmarks.case import Case, pose
+from landscape_benchmarks.contender import Contender
+from landscape_benchmarks.engines import EngineRun
+from landscape_benchmarks.hand_loop import HandLoop
+from landscape_benchmarks.original import Forward, Original
+from landscape_benchmarks.peers import PEERS
+from landscape_benchmarks.race import race
+from landscape_benchmarks.report import Report
+from landscape_benchmarks.roofline import arithmetic, cost_of, measure_rates
 
-__all__ = ["MOST_EXAMPLES", "run"]
+__all__ = ["MOST_EXAMPLES", "compare"]
 
 MOST_EXAMPLES = 2000  # by default; the original takes 5 s a point over as many CIFAR images on two cores
 _POINTS = 64
 _TURN = 0.2  # seconds
 
 
-def run(
+def compare(
     problem: Problem,
     start: Checkpoint | None = None,
     *,
@@ -91,7 +91,7 @@ def run(
 def _entries(precision: Sequence[str]) -> list[tuple[str, Callable[[Case], Contender]]]:
     """Name and constructor of every contender, the original first."""
     entries: list[tuple[str, Callable[[Case], Contender]]] = [
-        (contender.name, contender) for contender in (Original, Forward, *PEERS, HandWritten)
+        (contender.name, contender) for contender in (Original, Forward, *PEERS, HandLoop)
     ]
     for word in precision:
         entries += [(f"engine {mode} {word}", partial(EngineRun, mode=mode, precision=word)) for mode in MODES]

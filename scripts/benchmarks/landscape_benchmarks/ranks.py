@@ -1,14 +1,4 @@
-"""Measures what results/scaling holds, part by part, and draws its figure from the parts that are there.
-
-    scripts/scaling answers       how long a rank waits for rank 0's answer, by three ways of answering
-    scripts/scaling sleeping      2, 4 and 8 real ranks that sleep, beside the static split and the original's lock-step
-    scripts/scaling simulation    the same schedule to 10,000 ranks, event by event
-    scripts/scaling network       a real network on 1 and on 2 ranks of one thread each
-    scripts/scaling files         a checkpoint read by every rank, and read by one that sends it to all
-    scripts/scaling figure        figure.png from the JSON files
-
-Without a part: all of them.
-"""
+"""The schedule of ranks: the parts of results/scaling, each a function of the script's options, and their figure."""
 
 from __future__ import annotations
 
@@ -17,55 +7,25 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import answers
 import numpy as np
 import torch
 
 import landscape
 from landscape.atomic import replacing
-from landscape.benchmark import simulation, sleeping
-from landscape.errors import LandscapeError, did_you_mean
+from landscape.errors import LandscapeError
 from landscape.parallel import Schedule
-from landscape.sweep.environment import environment_of
+from landscape_benchmarks import answers, fake_workload, simulation
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "scaling"
+__all__ = ["PARTS"]
+
 PATTERNS = {"schedule": simulation.simulate, "split": simulation.split, "lock-step": simulation.lock_step}
 SIDES = {10: 51, 100: 101, 1000: 251, 10_000: 1001}  # ranks -> points along each axis, about what so many ranks are started for
 BIN = Path(sys.executable).parent
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Measure the parts asked for; the exit code is that of the landscape command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for JSON and figure (default: results/scaling)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of the network (default: 5)")
-    parser.add_argument("--items", type=int, default=800, help="items of the sleeping ranks (default: 800)")
-    options = parser.parse_args(words)
-    unknown = next((part for part in options.parts if part not in PARTS), None)
-    if unknown is not None:
-        parser.error(f'no part "{unknown}": {did_you_mean(unknown, PARTS)}')
-    options.out.mkdir(parents=True, exist_ok=True)
-    for part in options.parts or PARTS:
-        began = time.perf_counter()
-        environment = environment_of(torch.device("cpu"))
-        try:
-            found = PARTS[part](options)
-        except LandscapeError as error:
-            print(f"landscape: {part}: {error}", file=sys.stderr)
-            return error.exit_code
-        if found is not None:
-            report = {"part": part, "seconds": time.perf_counter() - began, "environment": environment, **found}
-            with replacing(options.out / f"{part}.json") as path:
-                path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-        print(f"landscape: {part}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    return 0
 
 
 def _answers(options: argparse.Namespace) -> dict[str, Any]:
@@ -78,7 +38,7 @@ def _sleeping(options: argparse.Namespace) -> dict[str, Any]:
     costs, found = simulation.log_normal(options.items, mean=0.05), []
     for n_ranks in (2, 4, 8):
         for pattern, simulated in PATTERNS.items():
-            real = sleeping.run(costs, n_ranks, pattern)
+            real = fake_workload.run(costs, n_ranks, pattern)
             took = np.array(real["costs"])
             best = simulation.zero_cost(took, n_ranks).makespan
             found.append(
@@ -88,7 +48,7 @@ def _sleeping(options: argparse.Namespace) -> dict[str, Any]:
                     "efficiency": float(took.sum()) / n_ranks / real["makespan"], "n_items": real["n_items"],
                 }
             )  # fmt: skip
-    even = sleeping.run(np.full(options.items, 0.05), 4, "schedule")["n_items"]
+    even = fake_workload.run(np.full(options.items, 0.05), 4, "schedule")["n_items"]
     return {"items": options.items, "mean_cost": 0.05, "sigma": 1.0, "runs": found, "even_costs_n_items": even}
 
 
@@ -121,7 +81,7 @@ def _network(options: argparse.Namespace) -> dict[str, Any]:
         checkpoint = str(Path(folder) / "epoch_001.pt")
         turns = [
             {"one": _sweep(folder, checkpoint, 1), "two": _sweep(folder, checkpoint, 2), "apart": _apart(folder, checkpoint)}
-            for _ in range(options.rounds)
+            for _ in range(options.rounds or 5)
         ]
         rates = {name: [turn[name]["points_per_second"] for turn in turns] for name in ("one", "two", "apart")}
         typical = {name: float(np.median(values)) for name, values in rates.items()}
@@ -138,7 +98,7 @@ import json, sys, time, torch
 from landscape.parallel import detect_executor
 executor = detect_executor()
 seconds = {}
-for way, make in (("read by all", executor.together), ("read by one", executor.at_root)) * 3:
+for way, make in (("read by all", executor.on_all_ranks), ("read by one", executor.on_root)) * 3:
     executor.gather(None)
     began = time.perf_counter()
     make(lambda: torch.load(sys.argv[1], weights_only=True))
@@ -222,8 +182,5 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
     "simulation": _simulation,
     "network": _network,
     "files": _files,
-    "figure": _figure,
+    "ranks-figure": _figure,
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,17 +8,17 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from landscape.benchmark.case import Case
-from landscape.benchmark.contender import Contender
-from landscape.benchmark.task import Task
 from landscape.problem.data import Batch, map_tensors
+from landscape_benchmarks.case import Case
+from landscape_benchmarks.contender import Contender
+from landscape_benchmarks.task import Task
 
-__all__ = ["HandWritten"]
+__all__ = ["HandLoop"]
 
 _SIZES = (128, 512, 2048)
 
 
-class HandWritten(Contender):
+class HandLoop(Contender):
     """A resident eager loop: examples ready on the device, parameters views into one buffer, one wait a point.
 
     Images lie channels last. The batch size is the fastest of a few, by trial on the case itself.

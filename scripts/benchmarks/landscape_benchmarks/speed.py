@@ -1,25 +1,11 @@
-"""Measures what results/benchmarks holds, part by part, and draws its figure from the parts that are there.
-
-    scripts/benchmark mlp                                           the perceptron on digits, fp32; needs no data; a minute
-    scripts/benchmark self-check                                    what the self-check takes of a sweep of 625 points
-    scripts/benchmark resnet56-fp32 --data-dir DIR --checkpoint FILE   ResNet-56 on CIFAR-10
-    scripts/benchmark resnet56-bf16 --data-dir DIR --checkpoint FILE
-    scripts/benchmark tolerance-fp32 --data-dir DIR --checkpoint FILE   13 x 13 points, 10,000 images, tolerance 2 %
-    scripts/benchmark tolerance-bf16 --data-dir DIR --checkpoint FILE
-    scripts/benchmark scaling [--data-dir DIR]                      time against examples and points
-    scripts/benchmark memory                                        what a run takes, by the size of the model
-    scripts/benchmark figure                                        figure.png from the JSON files
-
-Without a part: all of them, those that need CIFAR-10 only with --data-dir. Run it with nothing else on the machine.
-"""
+"""The engine's speed: the parts of results/benchmarks, each a function of the script's options, and their figure."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,65 +13,23 @@ import numpy as np
 import torch
 
 import landscape
-from landscape import benchmark
 from landscape.atomic import replacing
-from landscape.benchmark.case import pose
-from landscape.benchmark.floor import arithmetic
-from landscape.benchmark.original import Original
-from landscape.errors import LandscapeError, did_you_mean
 from landscape.problem import Problem
 from landscape.sweep.environment import environment_of
 from landscape.zoo.problems import problem
+from landscape_benchmarks import memory
+from landscape_benchmarks.case import pose
+from landscape_benchmarks.comparison import compare
+from landscape_benchmarks.original import Original
+from landscape_benchmarks.roofline import arithmetic
+from landscape_benchmarks.scaling import scale
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
+__all__ = ["NEED_DATA", "PARTS", "suffix"]
+
 PERCEPTRON = "digits-mlp-3x64"
 N_POPULATION = 10_000
 TOLERANCE = 0.02
-N_SIDE = 13
 CHECKED = (("digits-mlp-3x64", None), ("digits-resnet26", 300))  # problems and examples at each point
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Measure the parts asked for; the exit code is that of the landscape command."""
-    options = _parsed(words)
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    wanted = options.parts or [part for part in PARTS if options.data_dir or part not in NEED_DATA]
-    options.out.mkdir(parents=True, exist_ok=True)
-    for part in wanted:
-        began = time.perf_counter()
-        _say(f"{part} …")
-        try:
-            result = PARTS[part](options)
-        except LandscapeError as error:
-            _say(f"{part}: {error}")
-            return error.exit_code
-        if result is not None:
-            _write(options.out / f"{part}{_suffix(options)}.json", {"part": part, "seconds": time.perf_counter() - began, **result})
-        _say(f"{part}: {time.perf_counter() - began:.0f} s")
-    return 0
-
-
-def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for JSON and figure (default: results/benchmarks)")
-    parser.add_argument("--data-dir", help="the folder with CIFAR-10")
-    parser.add_argument("--checkpoint", help="weights of resnet56 (default: untrained, whose losses say little)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda[:i]; files of another device than cpu are named after it")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument("--rounds", type=int, help="turns of each contender (default: 5, of resnet56 3)")
-    parser.add_argument("--examples", type=int, default=2000, help="images at each point of resnet56 (default: 2000)")
-    parser.add_argument(
-        "--side", type=int, default=N_SIDE, help=f"points along each axis of the tolerance parts (default: {N_SIDE})"
-    )
-    options = parser.parse_args(words)
-    unknown = next((part for part in options.parts if part not in PARTS), None)
-    if unknown is not None:
-        parser.error(f'no part "{unknown}": {did_you_mean(unknown, PARTS)}')
-    needy = next((part for part in options.parts if part in NEED_DATA), None)
-    if needy is not None and options.data_dir is None:
-        parser.error(f"{needy} needs --data-dir, the folder with CIFAR-10")
-    return options
 
 
 def _mlp(options: argparse.Namespace) -> dict[str, Any]:
@@ -103,7 +47,7 @@ def _residual(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
 def _race(
     options: argparse.Namespace, made: Problem, start: str | None, examples: int | None, precision: str, rounds: int
 ) -> dict[str, Any]:
-    report = benchmark.run(
+    report = compare(
         made, start, examples=examples, device=options.device, threads=options.threads, precision=[precision], rounds=rounds
     )
     print(report.describe(), flush=True)
@@ -136,6 +80,7 @@ def _tolerance(precision: str) -> Callable[[argparse.Namespace], dict[str, Any]]
         seconds_original.append(measure_original())
         n_points = surface.grid.n_points
         scaled = n_points * float(np.mean(seconds_original))
+        assert surface.seconds is not None  # every sweep of this version has them
         in_points = float(np.nansum(surface.seconds))
         used = surface.examples["train"]
         result = {
@@ -166,15 +111,11 @@ def _timed(work: Callable[[], object]) -> float:
 def _scaling(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.device)
     rounds = options.rounds or 5
-    curves = [
-        benchmark.scale(
-            problem(PERCEPTRON), None, (1397, 22, 44, 88, 175, 350, 700), (1, 2, 4, 8, 16, 32, 64), device, rounds=rounds
-        )
-    ]
+    curves = [scale(problem(PERCEPTRON), None, (1397, 22, 44, 88, 175, 350, 700), (1, 2, 4, 8, 16, 32, 64), device, rounds=rounds)]
     if options.data_dir:
         made = problem("resnet56", options.data_dir)
         curves.append(
-            benchmark.scale(made, options.checkpoint, (500, 125, 250, 1000, 2000), (1, 2, 4, 8), device, rounds=max(1, rounds // 2))
+            scale(made, options.checkpoint, (500, 125, 250, 1000, 2000), (1, 2, 4, 8), device, rounds=max(1, rounds // 2))
         )
     for curve in curves:
         share = curve.fixed / (curve.fixed + 1000 * (curve.seconds_by_examples[0] - curve.fixed) / curve.examples[0])
@@ -200,18 +141,18 @@ def _self_check(options: argparse.Namespace) -> dict[str, Any]:
         seconds = float(np.median([run["check_seconds"] for run in runs]))
         print(f"{name}: the self-check takes {seconds:.2f} s, {share:.1%} of a sweep of 625 points", flush=True)
         found.append({"problem": name, "examples": examples, "share": share, "check_seconds": seconds, "runs": runs})
-    return {"environment": environment_of(torch.device(options.device)), "sweeps": found}
+    return {"sweeps": found}
 
 
 def _memory(options: argparse.Namespace) -> dict[str, Any]:
-    runs = [benchmark.measure_memory(millions, offload) for millions in (1, 25, 120) for offload in (False, True)]
+    runs = [memory.measure(millions, offload) for millions in (1, 25, 120) for offload in (False, True)]
     for run in runs:
         print(
             f"{run['parameters'] / 1e6:.3g} M parameters{', offloaded' if run['offload'] else ''}: {run['peak'] / 2**20:.0f} MiB, "
             f"{(run['peak'] - run['before']) / 2**20:.0f} of them the run's, {run['copies']:.1f} copies of the model",
             flush=True,
         )
-    return {"runs": runs, "environment": environment_of(torch.device("cpu"))}
+    return {"runs": runs}
 
 
 def _figure(options: argparse.Namespace) -> None:
@@ -220,9 +161,9 @@ def _figure(options: argparse.Namespace) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    ending = _suffix(options)
+    ending = suffix(options)
     canvas = plt.figure(figsize=(12, 6.2), layout="constrained")
-    left, right = canvas.subfigures(1, 2, width_ratios=[3, 2])
+    left, right = canvas.subfigures(1, 2, width_ratios=[3, 2])  # type: ignore[misc]  # an array of two
     bars = [_read(options.out / f"{part}{ending}.json") for part in ("mlp", "resnet56-fp32", "resnet56-bf16")]
     _draw_ratios(left, [each for each in bars if each])
     curves = (_read(options.out / f"scaling{ending}.json") or {"curves": []})["curves"]
@@ -277,21 +218,13 @@ def _draw_growth(axes: Any, curves: list[dict[str, Any]], what: str, key: str, l
         axes.set_title(f"time against {what}; lines: proportional", fontsize=9, loc="left")
 
 
-def _suffix(options: argparse.Namespace) -> str:
+def suffix(options: argparse.Namespace) -> str:
+    """What is appended to the names of files measured on another device than the CPU."""
     return "" if options.device == "cpu" else f"-{options.device.partition(':')[0]}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text("utf-8")) if path.exists() else None
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-
-
-def _say(text: str) -> None:
-    print(f"landscape: {text}", file=sys.stderr, flush=True)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
@@ -306,6 +239,3 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any] | None]] = {
     "figure": _figure,
 }
 NEED_DATA = {"resnet56-fp32", "resnet56-bf16", "tolerance-fp32", "tolerance-bf16"}
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.benchmark.case import pose
-from landscape.benchmark.engines import EngineRun
 from landscape.checkpoints import Checkpoint
 from landscape.problem import Problem
 from landscape.sweep.environment import environment_of
+from landscape_benchmarks.case import pose
+from landscape_benchmarks.engines import EngineRun
 
 __all__ = ["Scaling", "scale"]
 

@@ -33,7 +33,7 @@ def run(costs: np.ndarray, n_ranks: int, pattern: str) -> dict[str, Any]:
         RunError: when the job fails.
     """
     mpiexec = Path(sys.executable).with_name("mpiexec")
-    command = [str(mpiexec), "-n", str(n_ranks), sys.executable, "-m", "landscape.benchmark.sleeping", pattern]
+    command = [str(mpiexec), "-n", str(n_ranks), sys.executable, __file__, pattern]
     done = subprocess.run(
         command, input=json.dumps(costs.tolist()), capture_output=True, text=True, timeout=600, check=False
     )  # mpiexec hands its input to rank 0

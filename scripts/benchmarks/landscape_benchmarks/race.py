@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from landscape.benchmark.case import Case
-from landscape.benchmark.contender import Contender
 from landscape.errors import LandscapeError
 from landscape.progress import Progress
+from landscape_benchmarks.case import Case
+from landscape_benchmarks.contender import Contender
 
 __all__ = ["Result", "race"]
 

@@ -1,4 +1,4 @@
-"""scripts/benchmark.py: each part writes its file, and the figure is drawn from the files there are."""
+"""scripts/benchmarks/run.py: each part writes its file, and the figure is drawn from the files there are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.benchmark import bench as bench_module
+from landscape_benchmarks import comparison, speed
 
-FILE = Path(__file__).resolve().parents[2] / "scripts" / "benchmark.py"
+FILE = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "run.py"
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "PERCEPTRON", "digits-mlp-1x8")
-    monkeypatch.setattr(bench_module, "MODES", ("eager",))
-    monkeypatch.setattr(bench_module, "_TURN", 0.01)
+    monkeypatch.setattr(speed, "PERCEPTRON", "digits-mlp-1x8")
+    monkeypatch.setattr(comparison, "MODES", ("eager",))
+    monkeypatch.setattr(comparison, "_TURN", 0.01)
     return module
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.benchmark.case import Case, load
-from landscape.benchmark.contender import Contender, relative
-from landscape.benchmark.task import Task
 from landscape.core.weights import Weights, norm, read
+from landscape_benchmarks.case import Case, load
+from landscape_benchmarks.contender import Contender, relative
+from landscape_benchmarks.task import Task
 
 __all__ = ["PEERS", "Landscaper", "LossLandscapes"]
 

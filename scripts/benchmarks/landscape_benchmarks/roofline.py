@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from landscape.benchmark.case import Case
 from landscape.problem.data import map_tensors
+from landscape_benchmarks.case import Case
 
 __all__ = ["Cost", "Floor", "Rates", "arithmetic", "cost_of", "measure_rates"]
 

@@ -12,16 +12,16 @@ import torch
 from cases import CATALOGUE
 from torch import nn
 
-from landscape.benchmark.case import LINE, Case, load, pose
-from landscape.benchmark.contender import Contender
-from landscape.benchmark.engines import EngineRun
-from landscape.benchmark.original import Forward, Original
-from landscape.benchmark.peers import Landscaper, LossLandscapes
-from landscape.benchmark.written import HandWritten
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.zoo.losses import NormalizedCrossEntropy
 from landscape.zoo.models import ResidualNetwork
+from landscape_benchmarks.case import LINE, Case, load, pose
+from landscape_benchmarks.contender import Contender
+from landscape_benchmarks.engines import EngineRun
+from landscape_benchmarks.hand_loop import HandLoop
+from landscape_benchmarks.original import Forward, Original
+from landscape_benchmarks.peers import Landscaper, LossLandscapes
 
 CPU = torch.device("cpu")
 N_EXAMPLES = 150  # more than one batch of the original's 128
@@ -73,7 +73,7 @@ def case_of(problem: Callable[[], Problem], n_points: int = N_POINTS) -> Case:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("build", [Original, HandWritten, lambda case: EngineRun(case, "eager", "fp32")])
+@pytest.mark.parametrize("build", [Original, HandLoop, lambda case: EngineRun(case, "eager", "fp32")])
 def test_contenders_give_the_exact_losses(problem: Callable[[], Problem], build: Callable[[Case], Contender]) -> None:
     case = case_of(problem)
     losses = build(case)(N_POINTS)
@@ -112,7 +112,7 @@ def test_the_users_model_is_left_alone() -> None:
     problem = perceptron()
     before = {name: tensor.clone() for name, tensor in problem.model.state_dict().items()}
     case = pose(problem, None, None, CPU, N_POINTS)
-    for build in (Original, HandWritten, Forward):
+    for build in (Original, HandLoop, Forward):
         build(case)(2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in problem.model.state_dict().items())
     assert all(parameter.requires_grad for parameter in problem.model.parameters())
@@ -120,7 +120,7 @@ def test_the_users_model_is_left_alone() -> None:
 
 def test_deviation_is_relative_and_looks_at_first_middle_and_last() -> None:
     case = case_of(perceptron)
-    contender = HandWritten(case)
+    contender = HandLoop(case)
     exact = [case.exact(index) for index in range(N_POINTS)]
     for index, factor in ((0, 1.1), (2, 0.8), (4, 1.3)):
         wrong = list(exact)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from cases import perceptron
 
-from landscape.benchmark.case import Case, pose
-from landscape.benchmark.contender import Contender
-from landscape.benchmark.floor import Cost, Floor
-from landscape.benchmark.race import Result, race
-from landscape.benchmark.report import Report
 from landscape.errors import InputError
 from landscape.progress import Progress
 from landscape.sweep.environment import environment_of
+from landscape_benchmarks.case import Case, pose
+from landscape_benchmarks.contender import Contender
+from landscape_benchmarks.race import Result, race
+from landscape_benchmarks.report import Report
+from landscape_benchmarks.roofline import Cost, Floor
 
 CPU = torch.device("cpu")
 TURN = 0.01
@@ -71,7 +71,7 @@ def test_a_block_is_never_cut(case: Case) -> None:
 
 
 def test_who_is_slower_than_the_first_and_takes_long_is_left_out(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landscape.benchmark.race._PATIENCE", 0.0)
+    monkeypatch.setattr("landscape_benchmarks.race._PATIENCE", 0.0)
 
     class Slow(scripted("slow", [])):  # type: ignore[misc]
         def __call__(self, n_points: int) -> list[float]:

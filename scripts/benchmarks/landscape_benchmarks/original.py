@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from landscape.benchmark.case import Case
-from landscape.benchmark.contender import Contender
-from landscape.benchmark.task import Task, size_of
 from landscape.problem.data import Batch, map_tensors
+from landscape_benchmarks.case import Case
+from landscape_benchmarks.contender import Contender
+from landscape_benchmarks.task import Task, size_of
 
 __all__ = ["Forward", "Original"]
 

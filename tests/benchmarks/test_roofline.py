@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.benchmark.case import pose
-from landscape.benchmark.floor import Cost, Rates, cost_of, measure_rates
 from landscape.problem import Problem
+from landscape_benchmarks.case import pose
+from landscape_benchmarks.roofline import Cost, Rates, cost_of, measure_rates
 
 CPU = torch.device("cpu")
 
