@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from harness import Result, add_options, closing_table, write_gallery
 from landscape.errors import InputError, did_you_mean
 from landscape.parallel import usable_cores
-from landscape.zoo.study import Result, add_options, closing_table, write_gallery
 
 HERE = Path(__file__).resolve().parent
 # The longest first, so that none is left to run alone at the end.

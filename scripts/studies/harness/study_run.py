@@ -91,7 +91,7 @@ class StudyRun:
             name: of the problem.
             epochs: passes through the training examples.
             label: of its folder; the problem's name by default.
-            seed: another than the stage's, for a second solution.
+            seed: another than the run's, for a second solution.
             settings: of the problem and its recipe.
             **options: of `landscape.zoo.train`: steps, every and so on; checkpoints of the first and last epoch alone by default.
 

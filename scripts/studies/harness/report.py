@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.result import Result
+from harness.study import SIZES
 from landscape.atomic import replacing
-from landscape.zoo.study.result import Result
-from landscape.zoo.study.study import SIZES
 
 __all__ = ["number_text", "table", "write_readme"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from landscape.zoo.study import Result, gallery
-from landscape.zoo.study.report import write_readme
+from harness import Result, gallery
+from harness.report import write_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scripts" / "studies"
