@@ -18,6 +18,11 @@ def _fill_view(parser: argparse.ArgumentParser) -> None:
         "--cdn", action="store_true", help="a small page, for which the browser fetches plotly.js from a public network"
     )
     parser.add_argument(
+        "--shared-script",
+        action="store_true",
+        help="a small page beside a file of plotly.js, which all pages of a folder, and of folders in it, share; offline too",
+    )
+    parser.add_argument(
         "--live",
         action="store_true",
         help="write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it",
@@ -37,7 +42,7 @@ def _view(options: argparse.Namespace) -> int:
     check_distinct(asked, *options.files)
     out = check_target(asked, options.overwrite)
     surfaces = [landscape.read(file) for file in options.files]
-    print(viewer.write_page(surfaces, out, names_of(options.files), cdn=options.cdn))
+    print(viewer.write_page(surfaces, out, names_of(options.files), cdn=options.cdn, shared_script=options.shared_script))
     return 0
 
 
@@ -45,8 +50,8 @@ def _follow(options: argparse.Namespace) -> int:
     import landscape
     from landscape.viewer import LiveReader, follow
 
-    if options.out is not None or options.cdn or options.overwrite:
-        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
+    if options.out is not None or options.cdn or options.shared_script or options.overwrite:
+        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite, --cdn and --shared-script")
     if not 0 <= options.port <= 65535:
         raise InputError(f"--port is {options.port}; a port is a number from 1 to 65535")
     follower = LiveReader(lambda: [landscape.read(file) for file in options.files], names_of(options.files))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape.viewer.document import page, write_page
+from landscape.viewer.document import page, write_page, write_script
 from landscape.viewer.live import LiveReader, follow
 
-__all__ = ["LiveReader", "follow", "page", "write_page"]
+__all__ = ["LiveReader", "follow", "page", "write_page", "write_script"]

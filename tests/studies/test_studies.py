@@ -40,6 +40,7 @@ def test_every_study_bears_its_claims_out(tmp_path: Path) -> None:
         assert f"| {name} |" in table
         assert {"README.md", "result.json", "figure.png", "index.html"} <= {path.name for path in folder.iterdir()}
         assert any(folder.glob("*-seed2.h5"))
+    assert len(list((tmp_path / "studies").rglob("plotly-*.js"))) == 1, "all pages share one script"
 
 
 @pytest.mark.parametrize("name", NAMES)
