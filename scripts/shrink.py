@@ -25,7 +25,7 @@ COLOURS = 256
 
 
 def shrunk_surface(content: bytes) -> bytes:
-    """The same HDF5 file with groups of HDF5 1.8's compact kind, and arrays shuffled and compressed."""
+    """The same HDF5 file with the compact groups of HDF5 1.10, and arrays shuffled and compressed."""
     with (
         h5py.File(BytesIO(content), "r") as old,
         h5py.File("shrunk", "w", driver="core", backing_store=False, libver=("v110", "v110")) as new,

@@ -30,7 +30,7 @@ from landscape.zoo.outcome import Training, find_failure, measure, perplexity
 from landscape.zoo.precision import choose_precision
 from landscape.zoo.problems import Blueprint, Setting, blueprint
 
-__all__ = ["ProgressCallback", "Training", "find_failure", "train"]
+__all__ = ["ProgressCallback", "Training", "differences", "find_failure", "train"]
 
 ProgressCallback = Callable[[int, int, str], None]  # steps done, steps in all, what is going on
 
@@ -218,7 +218,7 @@ class _Trainer:
         for made, history in self.folder.unfinished():
             for name, value in self._facts().items():
                 if made.get(name) != value:
-                    told, now = _differences(made.get(name), value)
+                    told, now = differences(made.get(name), value)
                     raise InputError(
                         f"{self.folder.path}: holds an unfinished training with another {name} ({told}, now {now}); "
                         "choose another --out, or replace it with --overwrite"
@@ -276,7 +276,7 @@ def _derive(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:8], "little") >> 1
 
 
-def _differences(made: Any, value: Any) -> tuple[str, str]:
+def differences(made: Any, value: Any) -> tuple[str, str]:
     """Two values for a message; of two recipes only what differs."""
     if isinstance(made, Mapping) and isinstance(value, Mapping):
         names = [name for name in value if made.get(name) != value[name]]
