@@ -171,6 +171,8 @@ FAULTS = (
     Fault("the lowest of many nodes passes for a minimum by luck", "measures/extrema.py", "NormalDist().cdf(-SIGNIFICANT) / n_nodes", "NormalDist().cdf(-SIGNIFICANT)", "tests/measures/test_paired.py"),
     Fault("the basin's level is not stored", "sweep/provenance.py", '        "basin_level": float(basin_level),\n', "", "tests/test_basin_level.py"),
     Fault("another basin level is gone on with", "sweep/resume.py", 'check("basin level", old.basin_level, new.basin_level)', "pass", "tests/test_basin_level.py"),
+    Fault("a damaged shared script is taken for a whole one", "viewer/document.py", "        return path.read_bytes() == _bundle()", "        return path.exists()", "tests/viewer/test_document.py::test_a_shared_script_that_is_there_stays_and_a_damaged_one_is_written_again"),
+    Fault("the shared script of the folder above is not seen", "viewer/document.py", 'f"../{name}" if _is_bundle(above / name) else name', "name", "tests/viewer/test_document.py::test_pages_share_one_script_beside_them_or_in_the_folder_above"),
     Fault("the page draws the edge at one nat", "viewer/parts/basin.js", "plane.origin[key] + plane.basin_level", "plane.origin[key] + 1", "tests/test_basin_level.py"),
     Fault("four neighbours are enough for a basin", "measures/resolution.py", "return np.asarray(blocks.all(axis=_last(nodes.ndim)))", "return np.asarray(blocks.sum(axis=_last(nodes.ndim)) >= 5)", "tests/measures/test_resolution.py"),
     Fault("a valley between the nodes has a bound", "measures/basin.py", 'if kind == "surface" and ((land.nodes', 'if False and ((land.nodes', "tests/measures/test_resolution.py"),

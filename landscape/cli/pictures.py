@@ -109,6 +109,10 @@ def view(
     out: Annotated[str | None, out_option("the page (default: the first file's name with .html)", "VIEWER.html")] = None,
     overwrite: Overwrite = False,
     cdn: Annotated[bool, Option("a small page, for which the browser fetches plotly.js from a public network")] = False,
+    shared_script: Annotated[
+        bool,
+        Option("a small page beside a file of plotly.js, which all pages of a folder, and of folders in it, share; offline too"),
+    ] = False,
     live: Annotated[
         bool, Option("write no file but serve the page on 127.0.0.1, and follow running sweeps; Ctrl-C ends it")
     ] = False,
@@ -123,10 +127,10 @@ def view(
         if port is not None:
             raise InputError("--port is for --live; a page in a file needs none")
         path = check_target(target_of(files, out, ".html"), overwrite)  # before any file is read
-        print(landscape.viewer.write_page(surfaces(), path, names_of(files), cdn=cdn))
+        print(landscape.viewer.write_page(surfaces(), path, names_of(files), cdn=cdn, shared_script=shared_script))
         return 0
-    if out is not None or cdn or overwrite:
-        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite and --cdn")
+    if out is not None or cdn or shared_script or overwrite:
+        raise InputError("--live serves the page and writes no file; leave out -o, --overwrite, --cdn and --shared-script")
     try:
         landscape.viewer.follow(
             landscape.viewer.LiveReader(surfaces, names_of(files)), lambda address: print(address, flush=True), port or 0

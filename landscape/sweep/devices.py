@@ -86,7 +86,7 @@ def _devices(places: Sequence[Placement]) -> str:
     return f"{len(hardware)} GPU{'s' * (len(hardware) > 1)} ({models}){shared}"
 
 
-def choose_device(wanted: str, executor: Executor) -> torch.device:
+def choose_device(wanted: str, executor: Executor | None = None) -> torch.device:
     """The device of this process: "auto" takes a GPU where there is one, and ranks of one host spread over its GPUs.
 
     Raises:
@@ -104,7 +104,7 @@ def choose_device(wanted: str, executor: Executor) -> torch.device:
     n_devices = torch.cuda.device_count()
     if number and int(number) >= n_devices:
         raise InputError(f'device "{wanted}" was asked for, but there are {n_devices} CUDA devices, cuda:0 to cuda:{n_devices - 1}')
-    return torch.device("cuda", int(number) if number else executor.local_rank % n_devices)
+    return torch.device("cuda", int(number) if number else executor.local_rank % n_devices if executor else 0)
 
 
 def choose_threads(wanted: int | None, executor: Executor) -> int:

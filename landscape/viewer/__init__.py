@@ -5,7 +5,7 @@ Belongs here: the page's content, HTML, scripts and its local server. Does not: 
 
 from __future__ import annotations
 
-from landscape.viewer.document import page, write_page
+from landscape.viewer.document import page, write_page, write_script
 from landscape.viewer.live import LiveReader, follow
 
-__all__ = ["LiveReader", "follow", "page", "write_page"]
+__all__ = ["LiveReader", "follow", "page", "write_page", "write_script"]

@@ -1,7 +1,7 @@
 """The page as one HTML document, put together from its parts.
 
 The page's text, style and scripts lie in parts/; plotly.min.js beside this module is the part of plotly.js that they draw with,
-built by scripts/bundle_plotly and written into the page, so nothing is ever fetched.
+built by scripts/bundle_plotly and written into the page, or once beside several pages, so nothing is ever fetched.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import string
 from collections.abc import Sequence
 from importlib import metadata, resources
@@ -20,7 +21,7 @@ from landscape.errors import InputError
 from landscape.viewer.content import content, embed
 from landscape.viewer.panels import about, escape, heading, stage
 
-__all__ = ["name_surfaces", "page", "write_page"]
+__all__ = ["name_surfaces", "page", "write_page", "write_script"]
 
 # In the order they need each other; the last one starts the page.
 _SCRIPTS = (
@@ -40,7 +41,14 @@ _SCRIPTS = (
 )
 
 
-def page(surfaces: Sequence[Surface], names: Sequence[str] | None = None, *, cdn: bool = False, live: bool = False) -> str:
+def page(
+    surfaces: Sequence[Surface],
+    names: Sequence[str] | None = None,
+    *,
+    cdn: bool = False,
+    shared_script: bool | str = False,
+    live: bool = False,
+) -> str:
     """One complete HTML document that shows `surfaces` side by side, offline unless `cdn` or `live` is asked for.
 
     Planes turn together, each with its contour map, and share the cross-sections through one point; lines share one chart. The
@@ -52,14 +60,19 @@ def page(surfaces: Sequence[Surface], names: Sequence[str] | None = None, *, cdn
         surfaces: planes `(nx, ny)`, lines `(nx,)` and draws of a line `(nx, n_draws)`, in any mixture.
         names: what to call each of them; their problems where not given.
         cdn: leave plotly.js out and let the browser fetch it, checked by its hash, from a public network.
+        shared_script: leave plotly.js out and take it from a file beside the page, or at the relative address that is given; the
+            policy then lets scripts of the page's own origin work.
         live: let the page ask the server it came from for newer values (see `live.follow`).
 
     Raises:
-        InputError: for no surfaces, another number of names than surfaces, or no metric in common.
+        InputError: for no surfaces, another number of names than surfaces, no metric in common, or `cdn` with `shared_script`.
     """
+    if cdn and shared_script:
+        raise InputError("plotly.js comes from the network or from a shared script, not from both; choose one")
+    address = _script_name() if shared_script is True else shared_script or ""
     titles = name_surfaces(surfaces, names)
     data, script = embed(content(surfaces, titles)), _script(live)
-    source, element = _from_network() if cdn else _inline(_part("plotly.min.js"))
+    source, element = _from_network() if cdn else _from_file(address) if address else _inline(_part("plotly.min.js"))
     return string.Template(_part("parts/page.html")).substitute(
         policy=f"default-src 'none'; script-src {source} {_hash(script)}; style-src 'unsafe-inline'; "
         f"img-src data: blob:; connect-src {chr(39)}{'self' if live else 'none'}{chr(39)}; base-uri 'none'; form-action 'none'",
@@ -70,6 +83,7 @@ def page(surfaces: Sequence[Surface], names: Sequence[str] | None = None, *, cdn
         about=about(surfaces, titles),
         basin=escape(_levels(surfaces)),
         version=escape(_version()),
+        files=f"this file and {escape(address)}" if address else "one file",
         exception=" but plotly.js" if cdn else "",
         data=data,
         plotly=element,
@@ -77,8 +91,18 @@ def page(surfaces: Sequence[Surface], names: Sequence[str] | None = None, *, cdn
     )
 
 
-def write_page(surfaces: Sequence[Surface], path: str | Path, names: Sequence[str] | None = None, *, cdn: bool = False) -> Path:
+def write_page(
+    surfaces: Sequence[Surface],
+    path: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    cdn: bool = False,
+    shared_script: bool = False,
+) -> Path:
     """Write the page of `surfaces` to `path` and return it; a temporary file is renamed, so no half page is ever there.
+
+    With `shared_script`, pages of one folder share one file of plotly.js: it is put beside the page, unless it is there already or,
+    by `write_script` or for another page, in the folder above.
 
     Raises:
         InputError: when `path` does not end in .html, its folder is missing, or it cannot be written; and as `page` does.
@@ -86,9 +110,26 @@ def write_page(surfaces: Sequence[Surface], path: str | Path, names: Sequence[st
     path = check_target(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f'"{path}" does not end in .html; the page is one HTML file, write for example viewer.html')
-    document = page(surfaces, names, cdn=cdn)
+    name, above = _script_name(), Path(os.path.abspath(path)).parent.parent
+    address = "" if not shared_script else f"../{name}" if _is_bundle(above / name) else name
+    document = page(surfaces, names, cdn=cdn, shared_script=address)
+    if address == name:
+        write_script(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(document.encode())
+    return path
+
+
+def write_script(folder: str | Path) -> Path:
+    """Put the file of plotly.js that pages with `shared_script` need into a folder, unless it is there already, and return it.
+
+    Raises:
+        InputError: when the folder is missing or cannot be written.
+    """
+    path = Path(folder) / _script_name()
+    if not _is_bundle(path):
+        with replacing(path) as temporary:
+            temporary.write_bytes(_bundle())
     return path
 
 
@@ -140,6 +181,27 @@ def _from_network() -> tuple[str, str]:
     about_plotly = json.loads(_part("plotly.json"))
     address, integrity = escape(about_plotly["address"]), escape(about_plotly["integrity"])
     return address, f'<script src="{address}" integrity="{integrity}" crossorigin="anonymous"></script>'
+
+
+def _from_file(address: str) -> tuple[str, str]:
+    """The same of plotly.js in a file; some browsers know no origin of pages that are files, for which `file:` stands."""
+    return "'self' file:", f'<script src="{escape(address)}"></script>'
+
+
+def _is_bundle(path: Path) -> bool:
+    try:
+        return path.read_bytes() == _bundle()
+    except OSError:
+        return False
+
+
+def _script_name() -> str:
+    """By version and content, so that a page never meets another script than its own."""
+    return f"plotly-{json.loads(_part('plotly.json'))['version']}-{hashlib.sha256(_bundle()).hexdigest()[:8]}.min.js"
+
+
+def _bundle() -> bytes:
+    return resources.files(__package__ or __name__).joinpath("plotly.min.js").read_bytes()
 
 
 def _version() -> str:

@@ -14,7 +14,7 @@ from landscape.checkpoints import Checkpoint, weights_of
 from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.zoo.problems import Blueprint, Setting, blueprint
-from landscape.zoo.training import ProgressCallback, Training, train
+from landscape.zoo.training import ProgressCallback, Training, differences, train
 
 __all__ = ["load_or_train"]
 
@@ -54,10 +54,8 @@ def load_or_train(
         training, made = kept
         for name, value in wanted.items():
             if made[name] != value:
-                raise InputError(
-                    f"{folder}: holds a training with another {name} ({_tell(made[name], value)}, now {_tell(value, made[name])}); "
-                    "choose another --out"
-                )
+                told, now = differences(made[name], value)
+                raise InputError(f"{folder}: holds a training with another {name} ({told}, now {now}); choose another --out")
         return training, True
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
@@ -88,10 +86,3 @@ def _read(folder: Path) -> tuple[Training, dict[str, Any]] | None:
         return Training(**{**known, **places, **losses}), {name: made[name] for name in ("problem", "seed", "recipe", "start")}
     except Exception:  # torch.load raises a dozen kinds of error for damaged files; training anew mends them all
         return None
-
-
-def _tell(value: Any, other: Any) -> str:
-    """A value for a message; of two recipes only what differs."""
-    if isinstance(value, Mapping) and isinstance(other, Mapping):
-        return ", ".join(f"{name} {value[name]}" for name in value if value[name] != other.get(name))
-    return str(value)

@@ -23,13 +23,14 @@ from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.problem import Examples, Problem
 from landscape.problem.data import map_tensors
-from landscape.zoo.devices import choose_device, choose_precision
+from landscape.sweep.devices import choose_device
+from landscape.zoo.epochs import EpochIterator
 from landscape.zoo.folder import Folder
 from landscape.zoo.outcome import Training, find_failure, measure, perplexity
-from landscape.zoo.passes import EpochIterator
+from landscape.zoo.precision import choose_precision
 from landscape.zoo.problems import Blueprint, Setting, blueprint
 
-__all__ = ["ProgressCallback", "Training", "find_failure", "train"]
+__all__ = ["ProgressCallback", "Training", "differences", "find_failure", "train"]
 
 ProgressCallback = Callable[[int, int, str], None]  # steps done, steps in all, what is going on
 
@@ -114,7 +115,7 @@ class _Trainer:
         self.splits = {split: _resident(problem.examples(split), device) for split in problem.splits}
         self.generator = torch.Generator().manual_seed(how.seed)
         self.optimizer = self.recipe.make_optimizer(self.model.parameters())
-        self.passes = EpochIterator(
+        self.epochs = EpochIterator(
             self.model, self.loss, self.splits["train"], self.recipe, self.generator, plan.augment, self._autocast
         )  # fmt: skip
         self.watched = "valid" if "valid" in self.splits else "test"
@@ -157,8 +158,8 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         total, weight = torch.zeros((), dtype=torch.float64, device=self.device), 0.0
-        first, n_steps = (epoch - 1) * self.passes.n_steps, self.recipe.epochs * self.passes.n_steps
-        for i, (loss, share) in enumerate(self.passes()):
+        first, n_steps = (epoch - 1) * self.epochs.n_steps, self.recipe.epochs * self.epochs.n_steps
+        for i, (loss, share) in enumerate(self.epochs()):
             total += self._step(loss) * share
             weight += share
             self.n_steps += 1
@@ -217,7 +218,7 @@ class _Trainer:
         for made, history in self.folder.unfinished():
             for name, value in self._facts().items():
                 if made.get(name) != value:
-                    told, now = _differences(made.get(name), value)
+                    told, now = differences(made.get(name), value)
                     raise InputError(
                         f"{self.folder.path}: holds an unfinished training with another {name} ({told}, now {now}); "
                         "choose another --out, or replace it with --overwrite"
@@ -275,7 +276,7 @@ def _derive(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:8], "little") >> 1
 
 
-def _differences(made: Any, value: Any) -> tuple[str, str]:
+def differences(made: Any, value: Any) -> tuple[str, str]:
     """Two values for a message; of two recipes only what differs."""
     if isinstance(made, Mapping) and isinstance(value, Mapping):
         names = [name for name in value if made.get(name) != value[name]]

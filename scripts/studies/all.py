@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from harness import Result, add_options, closing_table, write_gallery
 from landscape.errors import InputError, did_you_mean
 from landscape.parallel import usable_cores
-from landscape.zoo.study import Result, add_options, closing_table, write_gallery
+from landscape.viewer import write_script
 
 HERE = Path(__file__).resolve().parent
 # The longest first, so that none is left to run alone at the end.
@@ -47,8 +48,11 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        write_script(out)
         with ThreadPoolExecutor(options.jobs or (1 if options.size == "full" else len(usable_cores()))) as pool:
             codes = dict(zip(names, pool.map(lambda name: _run(name, out, options), names), strict=True))
+    except InputError as error:
+        return _say(str(error), 2)
     except OSError as error:
         return _say(f"{out}: cannot be written ({error.strerror}); choose another --out", 2)
     results = _read([name for name in ORDER if (out / name / "result.json").exists()], out)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness import Claim, Study, StudyRun, main, told
+from harness.step_measures import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 from landscape import Problem, plotting
 from landscape.measures import barrier
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Study, StudyRun, main, told
-from landscape.zoo.study.along import measure_steps, measure_units, step_panels, typical_steps, unit_panels
 
 NETS = {"with batch norm": "vgg9", "without": "vgg9-nobn"}
 LAYERS = {"before batch norm": ("vgg9", "10"), "behind batch norm": ("vgg9", "11"), "without": ("vgg9-nobn", "7")}
@@ -21,37 +21,37 @@ LINES = {"start": "from start to solution", "solutions": "between two solutions"
 STEP_SIZES = (0.05, 0.1, 0.2, 0.4)  # Santurkar et al. 2018, figure 4, go up to 0.4 times the gradient
 
 
-def prepare(stage: StudyRun, net: str, shift: int = 0) -> tuple[Problem, Training, list[str]]:
+def prepare(run: StudyRun, net: str, shift: int = 0) -> tuple[Problem, Training, list[str]]:
     """The problem, its training, and the checkpoints at which steps are measured."""
-    name, epochs = f"{stage.pick('digits-', 'digits-', '')}{net}", stage.pick(6, 12, 60)
-    n_steps, stride = stage.pick((64, 9), (130, 3), (101, 10))
-    settings = {"width": stage.pick(8, 16, 64), "learning_rate": 0.03, "augmented": "no"}  # one rate for both nets
-    training = stage.train(name, epochs, net, stage.seed + shift, settings, steps=0 if shift else n_steps, every=1)
+    name, epochs = f"{run.pick('digits-', 'digits-', '')}{net}", run.pick(6, 12, 60)
+    n_steps, stride = run.pick((64, 9), (130, 3), (101, 10))
+    settings = {"width": run.pick(8, 16, 64), "learning_rate": 0.03, "augmented": "no"}  # one rate for both nets
+    training = run.train(name, epochs, net, run.seed + shift, settings, steps=0 if shift else n_steps, every=1)
     places = [training.start, *(training.start.with_name(f"step_{k:04d}.pt") for k in range(stride, n_steps, stride))]
-    places += [training.start.with_name(f"epoch_{epoch:03d}.pt") for epoch in range(1, stage.pick(0, 0, epochs))]
-    return stage.problem(name, **settings), training, list(map(str, places))
+    places += [training.start.with_name(f"epoch_{epoch:03d}.pt") for epoch in range(1, run.pick(0, 0, epochs))]
+    return run.problem(name, **settings), training, list(map(str, places))
 
 
-def measure_seed(stage: StudyRun) -> dict[str, float]:
+def measure_seed(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
-    numbers, (n, n_points, examples) = dict[str, float](), stage.pick((5, 7, 512), (17, 25, None), (51, 41, 10000))
+    numbers, (n, n_points, examples) = dict[str, float](), run.pick((5, 7, 512), (17, 25, None), (51, 41, 10000))
     for words, net in NETS.items():
-        problem, training, places = prepare(stage, net)
-        steps = stage.keep(f"steps-{net}", lambda: measure_steps(problem, places, STEP_SIZES, stage.device))  # noqa: B023
-        plane = stage.surface(f"plane-{net}", problem, training.end, x=(-1, 1, n), y=(-1, 1, n), examples=examples)
+        problem, training, places = prepare(run, net)
+        steps = run.keep(f"steps-{net}", lambda: measure_steps(problem, places, STEP_SIZES, run.device))  # noqa: B023
+        plane = run.surface(f"plane-{net}", problem, training.end, x=(-1, 1, n), y=(-1, 1, n), examples=examples)
         found = {"test accuracy": training.test_accuracy, "share of the plane within 1 nat": told(plane.numbers["basin_share"])}
         numbers |= {f"{key}, {words}": value for key, value in (found | typical_steps(steps)).items()}
     for words, (net, layer) in LAYERS.items():
-        problem, _, places = prepare(stage, net)
-        units = stage.keep(f"units-{words}", lambda: measure_units(problem, places, f"features.{layer}", device=stage.device))  # noqa: B023
+        problem, _, places = prepare(run, net)
+        units = run.keep(f"units-{words}", lambda: measure_units(problem, places, f"features.{layer}", device=run.device))  # noqa: B023
         numbers[f"{UNIT}, {words}"] = float(np.nanmedian(units["wasserstein"]))
     numbers[f"{UNIT}, without / behind"] = numbers[f"{UNIT}, without"] / numbers[f"{UNIT}, behind batch norm"]
     for key in (name.removesuffix(", without") for name in list(numbers) if name.endswith(("loss, without", "step, without"))):
         numbers[f"{key}, without / with"] = numbers[f"{key}, without"] / numbers[f"{key}, with batch norm"]
-    (problem, first, _), (_, second, _) = (prepare(stage, "vgg9", shift) for shift in (0, 1000))
+    (problem, first, _), (_, second, _) = (prepare(run, "vgg9", shift) for shift in (0, 1000))
     for (line, words), start in zip(LINES.items(), (first.start, second.end), strict=True):
         for policy in POLICIES:
-            found = stage.line(f"{line}-{policy}", problem, start, first.end, x=(0, 1, n_points), bn=policy, examples=examples)
+            found = run.line(f"{line}-{policy}", problem, start, first.end, x=(0, 1, n_points), bn=policy, examples=examples)
             loss, name = found.values["train_loss"], f"{words}, {policy}"
             numbers |= {f"{name}: loss at the end (nat)": float(loss[-1]), f"{name}: barrier (nat)": told(barrier(found))}
             numbers[f"{name}: mean loss (nat)"] = mean = float(np.mean((loss[1:] + loss[:-1]) / 2))
@@ -59,16 +59,16 @@ def measure_seed(stage: StudyRun) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """Loss and gradient along the step, hidden units, planes on one scale, and lines with the three policies."""
-    stage, names = stages[0], [f"VGG-9 {words}" for words in NETS]
-    stage.save(plotting.graphs(step_panels({words: stage.keep(f"steps-{net}", dict) for words, net in NETS.items()})), "figure")
-    stage.save(plotting.graphs(unit_panels({words: stage.keep(f"units-{words}", dict) for words in LAYERS}), n_columns=3), "units")
-    planes = [stage.read(f"plane-{net}") for net in NETS.values()]
-    stage.figure("planes", planes, "filled", names=names, log=True)
+    run, names = runs[0], [f"VGG-9 {words}" for words in NETS]
+    run.save(plotting.graphs(step_panels({words: run.keep(f"steps-{net}", dict) for words, net in NETS.items()})), "figure")
+    run.save(plotting.graphs(unit_panels({words: run.keep(f"units-{words}", dict) for words in LAYERS}), n_columns=3), "units")
+    planes = [run.read(f"plane-{net}") for net in NETS.values()]
+    run.figure("planes", planes, "filled", names=names, log=True)
     for line in LINES:
-        stage.figure(f"line-{line}", [stage.read(f"{line}-{policy}") for policy in POLICIES], names=POLICIES)
-    stage.page(planes, names)
+        run.figure(f"line-{line}", [run.read(f"{line}-{policy}") for policy in POLICIES], names=POLICIES)
+    run.page(planes, names)
 
 
 CLAIMS = (

@@ -9,26 +9,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from harness import Claim, Study, StudyRun, main, told
 from landscape import Problem, Surface
 from landscape.measures import barrier, least_second_difference, min_curvature
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Study, StudyRun, main, told
 
 NETS = {"softmax": "softmax", "perceptron": "mlp-2x32"}
 PLANES = {"solutions": "plane of two solutions", "random": "random plane"}
 
 
-def study_net(stage: StudyRun, net: str, problem: Problem) -> tuple[dict[str, Surface], list[Training]]:
+def study_net(run: StudyRun, net: str, problem: Problem) -> tuple[dict[str, Surface], list[Training]]:
     """The plane through an initialization and two solutions, a random one around a solution, the line between both; the trainings."""
-    epochs, n = stage.pick(10, 30, 20), stage.pick(13, 25, 51)
+    epochs, n = run.pick(10, 30, 20), run.pick(13, 25, 51)
     name, no_decay = problem.name.split()[0], {"weight_decay": 0.0}  # what is drawn is the loss that was trained
-    trainings = [stage.train(name, epochs, net, stage.seed + shift, no_decay) for shift in (0, 1000)]
+    trainings = [run.train(name, epochs, net, run.seed + shift, no_decay) for shift in (0, 1000)]
     start, end, other = trainings[0].start, trainings[0].end, trainings[1].end
-    axis, how = (-0.25, 1.25, n), {"precision": "fp64", "examples": stage.pick(None, None, 5000)}
+    axis, how = (-0.25, 1.25, n), {"precision": "fp64", "examples": run.pick(None, None, 5000)}
     return {
-        "solutions": stage.surface(f"{net}-solutions", problem, start, end, other, x=axis, y=axis, **how),
-        "random": stage.surface(f"{net}-random", problem, end, x=(-1, 1, n), y=(-1, 1, n), **how),
-        "between": stage.line(f"{net}-between", problem, end, other, x=(0, 1, 25), **how),
+        "solutions": run.surface(f"{net}-solutions", problem, start, end, other, x=axis, y=axis, **how),
+        "random": run.surface(f"{net}-random", problem, end, x=(-1, 1, n), y=(-1, 1, n), **how),
+        "between": run.line(f"{net}-between", problem, end, other, x=(0, 1, 25), **how),
     }, trainings
 
 
@@ -42,12 +42,12 @@ def closed_form(problem: Problem, plane: Surface, trainings: Sequence[Training])
     return np.reshape([float(F.cross_entropy(z, labels)) for z in logits], plane.shape)
 
 
-def measure_seed(stage: StudyRun) -> dict[str, float]:
+def measure_seed(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers = {}
     for net, name in NETS.items():
-        problem = stage.problem(f"{stage.pick('digits', 'digits', 'mnist')}-{name}")
-        surfaces, trainings = study_net(stage, net, problem)
+        problem = run.problem(f"{run.pick('digits', 'digits', 'mnist')}-{name}")
+        surfaces, trainings = study_net(run, net, problem)
         numbers[f"{net}: test accuracy"] = trainings[0].test_accuracy
         for key, words in PLANES.items():
             surface, found = surfaces[key], surfaces[key].numbers
@@ -57,19 +57,19 @@ def measure_seed(stage: StudyRun) -> dict[str, float]:
             numbers[f"{net}, {words}: strict minima"] = told(found.get("minima"))
             numbers[f"{net}, {words}: convex share"] = told(found.get("convexity"))
         numbers[f"{net}: barrier between two solutions (nat)"] = barrier(surfaces["between"]).value
-        if net == "softmax" and stage.size != "full":
+        if net == "softmax" and run.size != "full":
             apart = np.abs(closed_form(problem, surfaces["solutions"], trainings) - surfaces["solutions"].values["train_loss"])
             numbers["softmax: largest deviation from the closed form / max|L|"] = apart.max() / highest
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """Both planes of both networks, each pair on one scale."""
-    planes = {plane: [stages[0].read(f"{net}-{plane}") for net in NETS] for plane in ("random", "solutions")}
+    planes = {plane: [runs[0].read(f"{net}-{plane}") for net in NETS] for plane in ("random", "solutions")}
     nets = ["softmax regression", "two hidden layers"]
-    stages[0].figure("figure", planes["solutions"], "relief", names=nets, log=True)
-    stages[0].figure("random", planes["random"], "relief", names=nets, log=True)
-    stages[0].page(planes["random"] + planes["solutions"], [f"{net}, {plane}" for plane in planes for net in nets])
+    runs[0].figure("figure", planes["solutions"], "relief", names=nets, log=True)
+    runs[0].figure("random", planes["random"], "relief", names=nets, log=True)
+    runs[0].page(planes["random"] + planes["solutions"], [f"{net}, {plane}" for plane in planes for net in nets])
 
 
 CLAIMS = (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness import Claim, Study, StudyRun, main
+from harness.identity import write_deepened
 from landscape.plotting import Graph, Trace, graphs
 from landscape.zoo import Training
-from landscape.zoo.identity import write_deepened
-from landscape.zoo.study import Claim, Study, StudyRun, main
 
 NETS = {"plain": "-noshort", "residual": ""}
 UNITS = {"tiny": "blocks", "small": "blocks", "full": "layers"}
@@ -22,49 +22,49 @@ HE = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}  # He et al. 2016, tabl
 FALL = "on ImageNet {} of validation error, 34 against 18 layers (He et al. 2016, table 2)"
 
 
-def depths(stage: StudyRun) -> tuple[int, ...]:
+def depths(run: StudyRun) -> tuple[int, ...]:
     """Blocks of the perceptrons; layers of the convolutional networks of the full size."""
-    return stage.pick((2, 20), (2, 5, 10, 20, 40), (20, 32, 44, 56, 110))
+    return run.pick((2, 20), (2, 5, 10, 20, 40), (20, 32, 44, 56, 110))
 
 
-def name_of(stage: StudyRun, net: str, depth: int) -> str:
+def name_of(run: StudyRun, net: str, depth: int) -> str:
     """The problem."""
-    return stage.pick("digits-residual-{}x32{}", "digits-residual-{}x32{}", "resnet{}{}").format(depth, NETS[net])
+    return run.pick("digits-residual-{}x32{}", "digits-residual-{}x32{}", "resnet{}{}").format(depth, NETS[net])
 
 
-def train(stage: StudyRun, net: str, depth: int) -> Training:
+def train(run: StudyRun, net: str, depth: int) -> Training:
     """Both kinds by one recipe, also the deep plain ones, for which the zoo has a smaller rate at full size."""
-    return stage.train(name_of(stage, net, depth), stage.pick(15, 30, 164), f"{net}-{depth}", settings={"learning_rate": 0.1})
+    return run.train(name_of(run, net, depth), run.pick(15, 30, 164), f"{net}-{depth}", settings={"learning_rate": 0.1})
 
 
-def measure(stage: StudyRun) -> dict[str, float]:
+def measure(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
-    least, most, unit = depths(stage)[0], depths(stage)[-1], UNITS[stage.size]
+    least, most, unit = depths(run)[0], depths(run)[-1], UNITS[run.size]
     numbers: dict[str, float] = {}
     for net in NETS:
-        trainings = {depth: train(stage, net, depth) for depth in depths(stage)}
+        trainings = {depth: train(run, net, depth) for depth in depths(run)}
         for depth, training in trainings.items():
             numbers[ERROR.format("training", depth, unit, net)] = 100 * (1 - training.train_accuracy)
             numbers[ERROR.format("test", depth, unit, net)] = 100 * (1 - training.test_accuracy)
         numbers[DEEPER.format(net)] = 100 * (trainings[least].train_accuracy - trainings[most].train_accuracy)
-        shallow, deep = (stage.problem(name_of(stage, net, depth)) for depth in (least, most))
-        start, end, axis = trainings[most].start, trainings[most].end, (-0.1, 1.1, stage.pick(13, 25, 25))
+        shallow, deep = (run.problem(name_of(run, net, depth)) for depth in (least, most))
+        start, end, axis = trainings[most].start, trainings[most].end, (-0.1, 1.1, run.pick(13, 25, 25))
         made, numbers[MADE.format(net)] = write_deepened(shallow, trainings[least].end, deep, end.with_name("identities.pt"))
-        stage.surface(f"{net}-plane", deep, start, end, made, x=axis, y=axis, examples=stage.pick(300, 300, 5000))
-        loss = stage.line(f"{net}-line", deep, end, made, x=(0, 1, stage.pick(9, 41, 41))).values["train_loss"]
+        run.surface(f"{net}-plane", deep, start, end, made, x=axis, y=axis, examples=run.pick(300, 300, 5000))
+        loss = run.line(f"{net}-line", deep, end, made, x=(0, 1, run.pick(9, 41, 41))).values["train_loss"]
         numbers[BETTER.format(net)] = float(loss[0] - loss[-1])
     numbers[WORSE] = (found := [numbers[ERROR.format("training", most, unit, net)] for net in NETS])[0] - found[1]
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """Error by depth and the line to what identities make, over all seeds; planes and lines of the first."""
-    first, places, unit, panels = stages[0], np.array(depths(stages[0])), UNITS[stages[0].size], []
+    first, places, unit, panels = runs[0], np.array(depths(runs[0])), UNITS[runs[0].size], []
     for split, words in (("train", "training"), ("test", "test")):
-        found = {net: [[1 - getattr(train(s, net, d), f"{split}_accuracy") for d in places] for s in stages] for net in NETS}
+        found = {net: [[1 - getattr(train(s, net, d), f"{split}_accuracy") for d in places] for s in runs] for net in NETS}
         traces = [Trace(net, places, 100 * np.array(errors)) for net, errors in found.items()]
         panels.append(Graph(f"{words} error", unit, "error (%)", traces))
-    read = {net: [stage.read(f"{net}-line") for stage in stages] for net in NETS}
+    read = {net: [run.read(f"{net}-line") for run in runs] for net in NETS}
     lines = [Trace(net, s[0].x, np.array([line.values["train_loss"] for line in s])) for net, s in read.items()]
     panels.append(Graph(f"{places[-1]} {unit}", "from trained (0) to identities (1)", "training loss (nat)", lines))
     first.save(graphs(panels, n_columns=3), "figure")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from harness import Claim, Study, StudyRun, main, told
 from landscape.plotting.graphs import Graph, Trace, graphs
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Study, StudyRun, main, told
 
 NETS = ("dense", "residual", "plain")
 SHARE = "convexity, {} (fraction of the points)"
@@ -21,33 +21,33 @@ GAIN = "test error, {} less dense (points)"
 SAME: dict[str, float] = {"batch_size": 64, "weight_decay": 1e-4}  # the recipe of Huang et al. 2017 for all three
 
 
-def network(stage: StudyRun, net: str) -> tuple[str, dict[str, float]]:
+def network(run: StudyRun, net: str) -> tuple[str, dict[str, float]]:
     """A problem's name and settings: depths and widths at which the three have nearly the same number of parameters."""
     if net == "dense":
-        name, size = stage.pick(("digits-densenet16", 6), ("digits-densenet28", 8), ("densenet100", 12))
+        name, size = run.pick(("digits-densenet16", 6), ("digits-densenet28", 8), ("densenet100", 12))
         return name, {"growth": size, **SAME}
-    name, size = stage.pick(("digits-resnet14", 4), ("digits-resnet32", 5), ("resnet56", 15))
+    name, size = run.pick(("digits-resnet14", 4), ("digits-resnet32", 5), ("resnet56", 15))
     return name if net == "residual" else f"{name}-noshort", {"width": size, **SAME}
 
 
-def trained(stage: StudyRun, net: str) -> Training:
+def trained(run: StudyRun, net: str) -> Training:
     """A network trained for a seed."""
-    name, settings = network(stage, net)
-    return stage.train(name, stage.pick(4, 12, 300), net, settings=settings)
+    name, settings = network(run, net)
+    return run.train(name, run.pick(4, 12, 300), net, settings=settings)
 
 
-def measure_seed(stage: StudyRun) -> dict[str, float]:
+def measure_seed(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
     numbers: dict[str, float] = {}
     for net in NETS:
-        name, settings = network(stage, net)
-        training, problem = trained(stage, net), stage.problem(name, **settings)
+        name, settings = network(run, net)
+        training, problem = trained(run, net), run.problem(name, **settings)
         count = numbers[f"parameters, {net}"] = sum(parameter.numel() for parameter in problem.model.parameters())
         numbers |= {f"train loss, {net} (nat)": training.train_loss, f"test error, {net} (%)": 100 * (1 - training.test_accuracy)}
         numbers[f"test accuracy, {net} (% by 1,000 parameters)"] = 1e5 * training.test_accuracy / count
-        axis, few = stage.pick((-1, 1, 7), (-1, 1, 13), (-1, 1, 51)), stage.pick(64, 200, 5000)
+        axis, few = run.pick((-1, 1, 7), (-1, 1, 13), (-1, 1, 51)), run.pick(64, 200, 5000)
         problem.model.load_state_dict(torch.load(training.end, map_location="cpu", weights_only=True)["state_dict"])
-        plane = stage.surface(f"{net}-plane", problem, x=axis, y=axis, examples=few)
+        plane = run.surface(f"{net}-plane", problem, x=axis, y=axis, examples=few)
         found = {key: number for key, number in plane.numbers.items() if key in MEASURES}
         numbers |= {f"{key.replace('_', ' ')}, {net} ({number.unit})": told(number) for key, number in found.items()}
     counts = [numbers[f"parameters, {net}"] for net in NETS]
@@ -57,15 +57,15 @@ def measure_seed(stage: StudyRun) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """The three planes on one scale, and what each network gets wrong while it is trained, over all seeds."""
-    first, planes = stages[0], [stages[0].read(f"{net}-plane") for net in NETS]
+    first, planes = runs[0], [runs[0].read(f"{net}-plane") for net in NETS]
     names = [f"{net} network" for net in NETS]
     first.figure("figure", planes, "filled", names=names, log=True)
     first.figure("relief", planes, "relief", names=names, log=True)
     traces = []
     for net in NETS:
-        histories = (stage.history(trained(stage, net)) for stage in stages)
+        histories = (run.history(trained(run, net)) for run in runs)
         errors = np.array([[100 * (1 - epoch["test_accuracy"]) for epoch in history] for history in histories])
         traces.append(Trace(f"{net} network", np.arange(1, errors.shape[1] + 1), errors))
     first.save(graphs([Graph("median and range over the seeds", "epoch", "test error (%)", traces)]), "training")

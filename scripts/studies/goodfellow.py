@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness import Claim, Study, StudyRun, main
+from harness.lines import describe_line, rises, trace_lines
 from landscape.measures import barrier
 from landscape.plotting import Graph, graphs
-from landscape.zoo.study import Claim, Study, StudyRun, main
-from landscape.zoo.study.lines import describe_line, rises, trace_lines
 
 SIGMOID = {"units": "sigmoid", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0}  # plain descent leaves it at chance
 NETS = {  # network, settings, epochs at each size
@@ -26,43 +26,43 @@ CLIMB, BARRIER = "{}: greatest climb (of the drop)", "{}: barrier between two so
 RISE = "ReLU: least rise at both ends of ten random directions (nat)"
 
 
-def study_net(stage: StudyRun, net: str) -> dict[str, float]:
+def study_net(run: StudyRun, net: str) -> dict[str, float]:
     """A network for images: its line down, its line to another solution, random directions through it."""
-    name, settings, epochs = f"{stage.pick('digits', 'digits', 'mnist')}-{NETS[net][0]}", NETS[net][1], stage.pick(*NETS[net][2])
-    problem, training = stage.problem(name, **settings), stage.train(name, epochs, net, settings=settings)
-    how = {"x": (0, 1, stage.pick(13, 51, 51)), "precision": "fp64" if net == "softmax" else "fp32"}  # convex beyond rounding
-    down = stage.line(f"{net}-down", problem, training.start, training.end, **how)
+    name, settings, epochs = f"{run.pick('digits', 'digits', 'mnist')}-{NETS[net][0]}", NETS[net][1], run.pick(*NETS[net][2])
+    problem, training = run.problem(name, **settings), run.train(name, epochs, net, settings=settings)
+    how = {"x": (0, 1, run.pick(13, 51, 51)), "precision": "fp64" if net == "softmax" else "fp32"}  # convex beyond rounding
+    down = run.line(f"{net}-down", problem, training.start, training.end, **how)
     numbers = {f"{net}: test accuracy": training.test_accuracy, **describe_line(net, down, "train")}
     if net in BETWEEN:
-        other = stage.train(name, epochs, net, stage.seed + 1000, settings)
-        across = stage.line(f"{net}-between", problem, training.end, other.end, **how)
+        other = run.train(name, epochs, net, run.seed + 1000, settings)
+        across = run.line(f"{net}-between", problem, training.end, other.end, **how)
         numbers[BARRIER.format(net)] = barrier(across).value
     if net == "ReLU":
-        seeds, x = range(10 * stage.seed, 10 * stage.seed + 10), (-1, 1, stage.pick(11, 41, 41))
-        rise = rises(stage.line(f"{net}-random", problem, training.end, x=x, seeds=seeds))
+        seeds, x = range(10 * run.seed, 10 * run.seed + 10), (-1, 1, run.pick(11, 41, 41))
+        rise = rises(run.line(f"{net}-random", problem, training.end, x=x, seeds=seeds))
         numbers |= {RISE: rise.min(), "ReLU: median rise there (nat)": float(np.median(rise))}
     return numbers
 
 
-def study_text(stage: StudyRun) -> dict[str, float]:
+def study_text(run: StudyRun) -> dict[str, float]:
     """A language model, its state carried along the text: both losses down its line, and the treebank's where that file is there."""
-    name = stage.pick("text-lstm-2x32", "text-lstm-2x64", "ptb-lstm-2x200")
-    settings = stage.pick({"vocabulary": 500, "length": 500}, {}, {})
-    training = stage.train(name, stage.pick(4, 5, 13), "LSTM", settings=settings)
-    problem = stage.problem(name, **{**settings, "length": stage.pick(500, 1000, 3687)})  # tokens of each training stream
-    label, x = stage.pick("LSTM", "LSTM", "treebank"), stage.pick((0, 1, 9), (-0.25, 1.25, 25), (-0.25, 1.25, 25))
-    stage.line(f"{label}-down", problem, training.start, training.end, x=x, split=list(TEXTS), engine="eager")
+    name = run.pick("text-lstm-2x32", "text-lstm-2x64", "ptb-lstm-2x200")
+    settings = run.pick({"vocabulary": 500, "length": 500}, {}, {})
+    training = run.train(name, run.pick(4, 5, 13), "LSTM", settings=settings)
+    problem = run.problem(name, **{**settings, "length": run.pick(500, 1000, 3687)})  # tokens of each training stream
+    label, x = run.pick("LSTM", "LSTM", "treebank"), run.pick((0, 1, 9), (-0.25, 1.25, 25), (-0.25, 1.25, 25))
+    run.line(f"{label}-down", problem, training.start, training.end, x=x, split=list(TEXTS), engine="eager")
     numbers = {f"LSTM: {split} perplexity": training.metrics[f"{split}_perplexity"] for split in (*TEXTS, "test")}
-    for split, held in ((split, held) for held in ("LSTM", "treebank") for split in TEXTS if stage.path(f"{held}-down").exists()):
+    for split, held in ((split, held) for held in ("LSTM", "treebank") for split in TEXTS if run.path(f"{held}-down").exists()):
         name = "LSTM" if held == label else "LSTM on Penn Treebank"
-        numbers |= describe_line(f"{name}, {split}", stage.read(f"{held}-down"), split)
+        numbers |= describe_line(f"{name}, {split}", run.read(f"{held}-down"), split)
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """The lines down, the LSTM's, those between solutions, the random ones: median and range over the seeds; a page of the first."""
-    names = sorted({path.stem.rsplit("-seed", 1)[0] for path in stages[0].out.glob("*-seed*.h5")})
-    lines = {name: [stage.read(name) for stage in stages if stage.path(name).exists()] for name in names}
+    names = sorted({path.stem.rsplit("-seed", 1)[0] for path in runs[0].out.glob("*-seed*.h5")})
+    lines = {name: [run.read(name) for run in runs if run.path(name).exists()] for name in names}
     along, across, nats = "α, from initialization to solution", "α, from one solution to another", "loss (nat)"
     shares = [trace_lines(net, lines[f"{net}-down"], share=True) for net in NETS]
     panels = [Graph("down to the solution", along, "loss, share of its drop", shares)]
@@ -71,15 +71,15 @@ def draw(stages: Sequence[StudyRun]) -> None:
         panels += [Graph(title, along, "loss by token (nat)", texts)] if texts else []
     panels.append(Graph("between two solutions", across, nats, [trace_lines(net, lines[f"{net}-between"]) for net in BETWEEN]))
     panels.append(Graph("random directions, ten a seed", "distance (unit ‖δ‖)", nats, [trace_lines("ReLU", lines["ReLU-random"])]))
-    stages[0].save(graphs(panels, n_columns=2 if len(panels) == 4 else 3), "figure")
-    stages[0].page([held[0] for held in lines.values() if held], [name for name, held in lines.items() if held])
+    runs[0].save(graphs(panels, n_columns=2 if len(panels) == 4 else 3), "figure")
+    runs[0].page([held[0] for held in lines.values() if held], [name for name, held in lines.items() if held])
 
 
 STUDY = Study(
     "goodfellow",
     "Straight lines from initialization to solution",
     "On the straight way from initialization to solution no network meets an obstacle; between two solutions there is one.",
-    lambda stage: {words: value for net in NETS for words, value in study_net(stage, net).items()} | study_text(stage),
+    lambda run: {words: value for net in NETS for words, value in study_net(run, net).items()} | study_text(run),
     draw,
     [
         Claim("softmax regression: the way down is convex", "softmax: share of the line that is convex", ">=", 1),

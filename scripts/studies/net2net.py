@@ -7,72 +7,72 @@ from collections.abc import Sequence
 
 import torch
 
+from harness import Claim, Study, StudyRun, main
+from harness.growth import Growth
+from harness.lines import describe_lead, describe_way, trace_histories, trace_lines
+from harness.net2net_checks import copy_gap, corners, in_double, output_gaps, students_of, surface_gap
 from landscape.plotting import Graph, graphs
 from landscape.zoo import Training
-from landscape.zoo.study import Claim, Study, StudyRun, main
-from landscape.zoo.study.likeness import copy_gap, corners, in_double, output_gaps, students_of, surface_gap
-from landscape.zoo.study.lines import describe_lead, describe_way, trace_histories, trace_lines
-from landscape.zoo.surgery import Growth
 
 WORDS = {"wider": "twice as wide", "deeper": "one layer deeper"}
 STARTS = {"student": "from the teacher", "scratch": "from scratch"}
 
 
-def problem_name(stage: StudyRun, net: str) -> str:
+def problem_name(run: StudyRun, net: str) -> str:
     """Two hidden layers; twice as wide; one layer more."""
-    width = stage.pick(16, 32, 500) * (2 if net == "wider" else 1)
-    return f"{stage.pick('digits', 'digits', 'mnist')}-mlp-{3 if net == 'deeper' else 2}x{width}"
+    width = run.pick(16, 32, 500) * (2 if net == "wider" else 1)
+    return f"{run.pick('digits', 'digits', 'mnist')}-mlp-{3 if net == 'deeper' else 2}x{width}"
 
 
-def train(stage: StudyRun, net: str, growth: Growth | None = None) -> Training:
+def train(run: StudyRun, net: str, growth: Growth | None = None) -> Training:
     """From scratch, or from what the teacher gave; then at 0.3 of the rate, so that what is known is not shaken off."""
-    epochs = stage.pick(15, 20, 15) if net == "teacher" else stage.pick(8, 20, 15)
+    epochs = run.pick(15, 20, 15) if net == "teacher" else run.pick(8, 20, 15)
     if growth is None:
-        return stage.train(problem_name(stage, net), epochs, f"{net}-scratch", settings={"init": "he"})
-    how: dict[str, str | float] = {"init": "he", "learning_rate": stage.pick(0.03, 0.03, 0.006)}
-    return stage.train(problem_name(stage, net), epochs, f"{net}-student", settings=how, start=growth.model)
+        return run.train(problem_name(run, net), epochs, f"{net}-scratch", settings={"init": "he"})
+    how: dict[str, str | float] = {"init": "he", "learning_rate": run.pick(0.03, 0.03, 0.006)}
+    return run.train(problem_name(run, net), epochs, f"{net}-student", settings=how, start=growth.model)
 
 
-def measure_seed(stage: StudyRun) -> dict[str, float]:
+def measure_seed(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
-    teacher, problem = train(stage, "teacher"), in_double(stage.problem(problem_name(stage, "teacher")))
-    students = students_of(problem, teacher.end, stage.seed)
-    axis, inputs = (-1, 1, stage.pick(9, 25, 51)), problem.examples("test").tensors[0]
-    how = {"x": axis, "y": axis, "precision": "fp64", "examples": stage.pick(500, None, 5000)}
-    plane = stage.surface("plane-teacher", problem, problem.model, **how)
+    teacher, problem = train(run, "teacher"), in_double(run.problem(problem_name(run, "teacher")))
+    students = students_of(problem, teacher.end, run.seed)
+    axis, inputs = (-1, 1, run.pick(9, 25, 51)), problem.examples("test").tensors[0]
+    how = {"x": axis, "y": axis, "precision": "fp64", "examples": run.pick(500, None, 5000)}
+    plane = run.surface("plane-teacher", problem, problem.model, **how)
     numbers = {"teacher: test accuracy": teacher.test_accuracy}
     for net, growth in students.items():
-        own = stage.problem(problem_name(stage, net))
-        trainings = {"student": train(stage, net, growth), "scratch": train(stage, net)}
-        lead = describe_lead(*(stage.history(training) for training in trainings.values()))
+        own = run.problem(problem_name(run, net))
+        trainings = {"student": train(run, net, growth), "scratch": train(run, net)}
+        lead = describe_lead(*(run.history(training) for training in trainings.values()))
         found = output_gaps(problem.model, growth.model, inputs) | lead
         numbers |= {f"{net}: {words}": value for words, value in found.items()}
         for start, training in trainings.items():
-            line = stage.line(f"line-{net}-{start}", own, training.start, training.end, x=(0, 1, stage.pick(13, 41, 101)))
+            line = run.line(f"line-{net}-{start}", own, training.start, training.end, x=(0, 1, run.pick(13, 41, 101)))
             found = {"training loss": training.train_loss, "test accuracy": training.test_accuracy, **describe_way(line)}
             numbers |= {f"{net}, {start}: {words}": value for words, value in found.items()}
         wide = in_double(own)  # corners in single precision would turn the plane a little
-        mapped = stage.surface(f"plane-{net}", wide, *corners(problem.model, growth, stage.seed), **how)
+        mapped = run.surface(f"plane-{net}", wide, *corners(problem.model, growth, run.seed), **how)
         numbers[f"{net}: largest difference of surfaces / max L"] = surface_gap(plane, mapped)
-    trained = torch.load(train(stage, "wider", students["wider"]).end, weights_only=True)["state_dict"]
+    trained = torch.load(train(run, "wider", students["wider"]).end, weights_only=True)["state_dict"]
     return {**numbers, "wider: largest difference of copies after training / largest weight": copy_gap(students["wider"], trained)}
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """Test loss by epoch and the lines from start to solution, of all seeds; the three planes on one scale."""
     curves, lines = [], []
-    before = {"student": [stage.history("teacher-scratch")[-1]["test_loss"] for stage in stages], "scratch": None}
+    before = {"student": [run.history("teacher-scratch")[-1]["test_loss"] for run in runs], "scratch": None}
     for net, words in WORDS.items():
-        histories = {start: [stage.history(f"{net}-{start}") for stage in stages] for start in STARTS}
-        down = {start: [stage.read(f"line-{net}-{start}") for stage in stages] for start in STARTS}
+        histories = {start: [run.history(f"{net}-{start}") for run in runs] for start in STARTS}
+        down = {start: [run.read(f"line-{net}-{start}") for run in runs] for start in STARTS}
         traces = [trace_histories(name, histories[start], "test_loss", before[start]) for start, name in STARTS.items()]
         curves.append(Graph(words, "epoch", "test loss (nat)", traces, log=True))
         traces = [trace_lines(name, down[start]) for start, name in STARTS.items()]
         lines.append(Graph(f"{words}: the line", "from start (0) to solution (1)", "training loss (nat)", traces, log=True))
-    stages[0].save(graphs(curves + lines, n_columns=2), "figure")
-    planes, names = [stages[0].read(f"plane-{net}") for net in ("teacher", *WORDS)], ["teacher", *WORDS.values()]
-    stages[0].figure("planes", planes, "filled", names=names, log=True)
-    stages[0].page(planes, names)
+    runs[0].save(graphs(curves + lines, n_columns=2), "figure")
+    planes, names = [runs[0].read(f"plane-{net}") for net in ("teacher", *WORDS)], ["teacher", *WORDS.values()]
+    runs[0].figure("planes", planes, "filled", names=names, log=True)
+    runs[0].page(planes, names)
 
 
 CLAIMS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import Claim, Study, StudyRun, main
+from harness.planes import CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 from landscape.plotting import Graph, Trace, graphs
-from landscape.zoo.study import Claim, Study, StudyRun, main
-from landscape.zoo.study.planes import CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 
 PLANE = (SHARE, CONVEX, TURNING, MINIMA)
 DEPTHS = {"tiny": (20,), "small": (20, 32, 56), "full": (20, 56, 110)}
@@ -21,30 +21,30 @@ ROUGHER, WIDER = "deepest, turning points without above with", "deepest, share w
 WORSE, HARM = "deepest, test error without above with (% points)", "with, test error deepest above shallowest (% points)"
 
 
-def name_of(stage: StudyRun, depth: int, net: str) -> str:
+def name_of(run: StudyRun, depth: int, net: str) -> str:
     """The problem, and its plane."""
-    return f"{stage.pick('digits-', 'digits-', '')}resnet{depth}{NETS[net]}"
+    return f"{run.pick('digits-', 'digits-', '')}resnet{depth}{NETS[net]}"
 
 
-def measure_net(stage: StudyRun, depth: int, net: str) -> dict[str, float]:
+def measure_net(run: StudyRun, depth: int, net: str) -> dict[str, float]:
     """The numbers of one network: errors, and those of a random plane around it; of the authors' own weights where there are any."""
-    name, n, some = name_of(stage, depth, net), stage.pick(9, 15, 51), stage.pick(150, 200, 5000)
-    end, problem = (stage.data_dir or Path()) / "checkpoints" / "li2018" / f"{name.replace('-', '_')}.t7", stage.problem(name)
-    if stage.size == "full" and end.exists():
-        right = {ERROR: stage.line(f"{name}-test", problem, end, x=(0, 0, 1), split="test").values["test_accuracy"][0]}
+    name, n, some = name_of(run, depth, net), run.pick(9, 15, 51), run.pick(150, 200, 5000)
+    end, problem = (run.data_dir or Path()) / "checkpoints" / "li2018" / f"{name.replace('-', '_')}.t7", run.problem(name)
+    if run.size == "full" and end.exists():
+        right = {ERROR: run.line(f"{name}-test", problem, end, x=(0, 0, 1), split="test").values["test_accuracy"][0]}
     else:
-        training = stage.train(name, stage.pick(8, 20, 300))
+        training = run.train(name, run.pick(8, 20, 300))
         end, right = training.end, {ERROR: training.test_accuracy, "training error (%)": training.train_accuracy}
-    plane = stage.surface(name, problem, end, x=(-1, 1, n), y=(-1, 1, n), examples=some, batch_size=min(some, 500))
+    plane = run.surface(name, problem, end, x=(-1, 1, n), y=(-1, 1, n), examples=some, batch_size=min(some, 500))
     errors = {words: 100 * (1 - accuracy) for words, accuracy in right.items()}
     return {**errors, "loss at the origin (nat)": plane.values["train_loss"][n // 2, n // 2], **plane_numbers(plane)}
 
 
-def measure(stage: StudyRun) -> dict[str, float]:
+def measure(run: StudyRun) -> dict[str, float]:
     """The numbers of one seed."""
-    nets = {(depth, net): measure_net(stage, depth, net) for depth in DEPTHS[stage.size] for net in NETS}
+    nets = {(depth, net): measure_net(run, depth, net) for depth in DEPTHS[run.size] for net in NETS}
     numbers = {ROW.format(words, *key): value for key, found in nets.items() for words, value in found.items()}
-    least, most, (short, noshort) = DEPTHS[stage.size][0], DEPTHS[stage.size][-1], NETS
+    least, most, (short, noshort) = DEPTHS[run.size][0], DEPTHS[run.size][-1], NETS
     deep, plain = nets[most, short], nets[most, noshort]
     numbers |= {FLATTER: deep[CONVEX] - plain[CONVEX], ROUGHER: plain[TURNING] - deep[TURNING], WORSE: plain[ERROR] - deep[ERROR]}
     numbers[WIDER] = deep[SHARE] / plain[SHARE] if plain[SHARE] else np.inf
@@ -53,13 +53,13 @@ def measure(stage: StudyRun) -> dict[str, float]:
     return numbers
 
 
-def draw(stages: Sequence[StudyRun]) -> None:
+def draw(runs: Sequence[StudyRun]) -> None:
     """The planes of the first seed on one scale, and the numbers by depth over all seeds."""
-    first, places = stages[0], np.array(DEPTHS[stages[0].size])
+    first, places = runs[0], np.array(DEPTHS[runs[0].size])
     planes = {f"{depth} layers, {net}": first.read(name_of(first, depth, net)) for net in NETS for depth in places}
     for name, kind in (("figure", "filled"), ("relief", "relief")):
         first.figure(name, list(planes.values()), kind, names=list(planes), log=True)
-    found = {net: [[plane_numbers(stage.read(name_of(stage, d, net))) for d in places] for stage in stages] for net in NETS}
+    found = {net: [[plane_numbers(run.read(name_of(run, d, net))) for d in places] for run in runs] for net in NETS}
     drawn = {words: {net: np.array([[d[words] for d in row] for row in found[net]]) for net in NETS} for words in PLANE}
     lines = {words: [Trace(net, places, y, dots=len(places) == 1) for net, y in nets.items()] for words, nets in drawn.items()}
     panels = [Graph(words, "layers", "", lines[words]) for words, nets in drawn.items() if np.isfinite(list(nets.values())).all()]

@@ -28,6 +28,7 @@ class Viewer:
     tab: Any
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)  # the addresses of all that it consists of
 
     def until(self, expression: str, accepts: Callable[[Any], bool]) -> Any:
         limit = time.monotonic() + 60
@@ -92,7 +93,9 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Viewer]]:
     opened: list[Viewer] = []
     contexts: list[Any] = []
 
-    def open_page(*surfaces: Surface, names: list[str] | None = None, words: str = "", **options: Any) -> Viewer:
+    def open_page(
+        *surfaces: Surface, names: list[str] | None = None, words: str = "", shared_script: bool = False, **options: Any
+    ) -> Viewer:
         context = browser.new_context(**{"viewport": {"width": 700, "height": 500}, "offline": True, **options})
         contexts.append(context)
         viewer = Viewer(context.new_page())
@@ -100,13 +103,15 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Viewer]]:
         context.on("request", lambda request: viewer.asked.append(request.url.partition("#")[0]))
         viewer.tab.on("console", lambda message: viewer.complaints.append(message.text) if message.type == "error" else None)
         viewer.tab.on("pageerror", lambda error: viewer.complaints.append(str(error)))
-        viewer.tab.goto(write_page(list(surfaces), tmp_path / "page.html", names).as_uri() + words)
+        path = write_page(list(surfaces), tmp_path / "page.html", names, shared_script=shared_script)
+        viewer.files = {file.as_uri() for file in (path, *tmp_path.glob("plotly-*.js"))}
+        viewer.tab.goto(path.as_uri() + words)
         viewer.settled()
         return viewer
 
     yield open_page
     for viewer in opened:
         assert viewer.complaints == []
-        assert {url for url in viewer.asked if not url.startswith(("data:", "blob:"))} == {(tmp_path / "page.html").as_uri()}
+        assert {url for url in viewer.asked if not url.startswith(("data:", "blob:"))} == viewer.files
     for context in contexts:
         context.close()

@@ -59,6 +59,17 @@ def test_a_tilted_plane_is_drawn_exactly_and_controls_change_what_is_drawn(show:
     assert viewer.notes() == ["", ""]
 
 
+def test_a_page_draws_with_the_script_beside_it_and_says_when_that_is_gone(show: Show, tmp_path: Path) -> None:
+    viewer = show(tilted(), shared_script=True)  # the fixture sees that it asks for itself and for the script
+    (script,) = tmp_path.glob("plotly-*.js")
+    assert viewer.each("plane", "gd.data[0].z") == [EXACT]
+    script.unlink()
+    viewer.tab.reload()
+    viewer.settled()
+    assert viewer.tab.locator("#said").text_content() == f"This page could not be drawn: {script.name} is missing."
+    viewer.complaints.clear()
+
+
 def test_every_control_has_a_key(show: Show) -> None:
     viewer = show(tilted(), tilted("steep", 1000.0))
     viewer.press("l")

@@ -25,7 +25,7 @@ from viewer.surfaces import (
 
 from landscape.core.surface import Number
 from landscape.errors import InputError
-from landscape.viewer import page, write_page
+from landscape.viewer import page, write_page, write_script
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -236,6 +236,46 @@ def test_a_page_with_plotly_from_a_network_is_small_and_checks_what_it_gets() ->
     policy = next(a["content"] or "" for tag, a in parts.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert f"script-src {known['address']} 'sha256-" in policy
     assert len(page([tilted()], cdn=True)) < 120_000
+
+
+def test_pages_share_one_script_beside_them_or_in_the_folder_above(tmp_path: Path) -> None:
+    bundle = resources.files("landscape.viewer").joinpath("plotly.min.js").read_bytes()
+    (tmp_path / "below").mkdir()
+    write_script(tmp_path)
+    pages = [write_page([tilted()], tmp_path / name, shared_script=True) for name in ("a.html", "b.html", "below/c.html")]
+    (script,) = tmp_path.rglob("*.js")
+    assert script.parent == tmp_path
+    assert script.read_bytes() == bundle
+    for path in pages:
+        parts = Parts(path.read_text("utf-8"))
+        address = f"../{script.name}" if path.parent.name == "below" else script.name
+        assert [a["src"] for tag, a in parts.elements if tag == "script" and a.get("src")] == [address]
+        assert f"All of this page is in this file and {address};" in parts.text
+        assert path.stat().st_size < 120_000
+        policy = next(a["content"] or "" for tag, a in parts.elements if a.get("http-equiv") == "Content-Security-Policy")
+        assert "script-src 'self' file: 'sha256-" in policy
+        assert "connect-src 'none'" in policy
+
+
+def test_a_shared_script_that_is_there_stays_and_a_damaged_one_is_written_again(tmp_path: Path) -> None:
+    path = write_page([tilted()], tmp_path / "page.html", shared_script=True)
+    (script,) = tmp_path.glob("*.js")
+    whole, before = script.read_bytes(), script.stat()
+    write_page([tilted()], path, shared_script=True)
+    assert script.stat().st_ino == before.st_ino
+    script.write_bytes(whole[:-1])
+    write_page([tilted()], path, shared_script=True)
+    assert script.read_bytes() == whole
+    (tmp_path / "below").mkdir()
+    script.write_bytes(whole[:-1])
+    assert f'src="{script.name}"' in write_page([tilted()], tmp_path / "below" / "page.html", shared_script=True).read_text("utf-8")
+
+
+def test_the_address_of_a_shared_script_is_text_and_excludes_the_network() -> None:
+    parts = Parts(page([tilted()], shared_script='"><b>.js'))
+    assert [a["src"] for tag, a in parts.elements if tag == "script" and a.get("src")] == ['"><b>.js']
+    with pytest.raises(InputError, match="not from both"):
+        page([tilted()], cdn=True, shared_script=True)
 
 
 def test_only_a_live_page_may_ask_its_server() -> None:

@@ -202,7 +202,7 @@ def test_chance_is_the_commonest_class() -> None:
         ({"seed": 2**64}, "the seed"),
         ({"device": "gpu"}, 'unknown device "gpu"'),
         ({"device": "meta"}, 'unknown device "meta"'),
-        ({"device": "cuda:99"}, "no device cuda:99 here"),
+        ({"device": "cuda:99"}, 'device "cuda:99" was asked for'),
         ({"name": "digits-mpl-3x64"}, 'did you mean "digits-mlp-3x64"'),
         ({"name": "resnet20"}, "needs --data-dir"),
         ({"settings": {"depth": 3}}, 'no setting "depth"'),

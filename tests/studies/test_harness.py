@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from harness import Claim, Result, Study, StudyRun, closing_table, gallery, main, write_gallery
+from harness.report import write_readme
 from landscape.errors import InputError
-from landscape.zoo.study import Claim, Result, Study, StudyRun, closing_table, gallery, main, write_gallery
-from landscape.zoo.study.report import write_readme
 
 COUNT = Claim("the count is no less than two", "count", ">=", 2.0, {"tiny": "there are few"})
 SPREAD = Claim("the spread is small", "spread", "<=", 0.5)
 
 
 def study(
-    measure: Callable[[StudyRun], Mapping[str, float]] = lambda stage: {"count": stage.seed + 2.0, "spread": 0.1},
+    measure: Callable[[StudyRun], Mapping[str, float]] = lambda run: {"count": run.seed + 2.0, "spread": 0.1},
     claims: Sequence[Claim] = (COUNT, SPREAD),
-    draw: Callable[[Sequence[StudyRun]], None] = lambda stages: None,
+    draw: Callable[[Sequence[StudyRun]], None] = lambda runs: None,
 ) -> Study:
     return Study("counting", "Counting", "One, two, many.", measure, draw, claims, {"count": "7 (Miller 1956)"}, "Nothing differs.")
 
@@ -41,7 +41,7 @@ def test_a_study_whose_claims_hold(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("worst", [0.6, math.nan, math.inf])
 def test_one_seed_against_a_claim_is_enough(worst: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    measured = study(lambda stage: {"count": 5.0, "spread": worst if stage.seed == 1 else 0.1})
+    measured = study(lambda run: {"count": 5.0, "spread": worst if run.seed == 1 else 0.1})
     assert main(measured, ["--small", "--out", str(tmp_path), "--quiet"]) == 1
     said = capsys.readouterr()
     assert "no (seed 1)" in said.out
@@ -50,11 +50,11 @@ def test_one_seed_against_a_claim_is_enough(worst: float, tmp_path: Path, capsys
 
 
 def test_a_number_that_is_not_measured_bears_nothing_out(tmp_path: Path) -> None:
-    assert main(study(lambda stage: {"count": 5.0}), ["--small", "--out", str(tmp_path), "--quiet"]) == 1
+    assert main(study(lambda run: {"count": 5.0}), ["--small", "--out", str(tmp_path), "--quiet"]) == 1
 
 
 def test_what_is_not_claimed_at_a_size_is_measured_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    measured = study(lambda stage: {"count": 1.0, "spread": 0.1})
+    measured = study(lambda run: {"count": 1.0, "spread": 0.1})
     assert main(measured, ["--tiny", "--out", str(tmp_path), "--quiet"]) == 0
     assert "1, 1, 1: no, as not claimed at this size: there are few" in capsys.readouterr().out
     assert main(measured, ["--small", "--out", str(tmp_path), "--quiet"]) == 1
@@ -66,7 +66,7 @@ def test_other_seeds_are_told(tmp_path: Path) -> None:
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
-    measured = study(lambda stage: {"count": 5.0, "spread": math.nan if stage.seed else -math.inf})
+    measured = study(lambda run: {"count": 5.0, "spread": math.nan if run.seed else -math.inf})
     main(measured, ["--small", "--out", str(tmp_path / "counting"), "--quiet"])
     json.loads((tmp_path / "counting" / "result.json").read_text("utf-8"), parse_constant=pytest.fail)  # strict JSON
     result = Result.read(tmp_path / "counting")
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_made_and_missing_data(tmp_path: Path, capsys: p
     (tmp_path / "file").write_text("taken")
     assert main(study(), ["--out", str(tmp_path / "file"), "--quiet"]) == 2
     assert "choose another --out" in capsys.readouterr().err
-    needy = study(lambda stage: {"count": float(len(stage.problem("mnist-softmax").splits))})
+    needy = study(lambda run: {"count": float(len(run.problem("mnist-softmax").splits))})
     assert main(needy, ["--out", str(tmp_path / "out"), "--quiet"]) == 2
     assert "counting: " in capsys.readouterr().err
 
@@ -142,17 +142,17 @@ def test_trainings_surfaces_and_arrays_are_kept(tmp_path: Path) -> None:
         made.append(1.0)
         return {"numbers": np.arange(3.0)}
 
-    def measure(stage: StudyRun) -> dict[str, float]:
-        training = stage.train("moons-softmax", 1)
-        line = stage.line("way", stage.problem("moons-softmax"), training.start, training.end, x=(0, 1, 3))
-        again = stage.train("moons-softmax", 1)
+    def measure(run: StudyRun) -> dict[str, float]:
+        training = run.train("moons-softmax", 1)
+        line = run.line("way", run.problem("moons-softmax"), training.start, training.end, x=(0, 1, 3))
+        again = run.train("moons-softmax", 1)
         assert again == training
-        assert stage.keep("steps", arrays)["numbers"].tolist() == [0.0, 1.0, 2.0]
-        assert stage.history(training)[0]["epoch"] == 1
+        assert run.keep("steps", arrays)["numbers"].tolist() == [0.0, 1.0, 2.0]
+        assert run.history(training)[0]["epoch"] == 1
         return {"count": float(line.runs[-1]["points"]), "runs": float(len(line.runs)), "accuracy": training.test_accuracy}
 
-    def draw(stages: Sequence[StudyRun]) -> None:
-        stages[0].figure("figure", [stages[0].read("way")])
+    def draw(runs: Sequence[StudyRun]) -> None:
+        runs[0].figure("figure", [runs[0].read("way")])
 
     options = ["--small", "--out", str(tmp_path), "--quiet", "--seeds", "4"]
     assert main(study(measure, (COUNT,), draw), options) == 0
@@ -169,8 +169,8 @@ def test_trainings_surfaces_and_arrays_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_training_of_another_kind_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def measure(stage: StudyRun) -> dict[str, float]:
-        return {"count": stage.train("moons-softmax", stage.pick(1, 2, 3)).test_accuracy}
+    def measure(run: StudyRun) -> dict[str, float]:
+        return {"count": run.train("moons-softmax", run.pick(1, 2, 3)).test_accuracy}
 
     options = ["--out", str(tmp_path), "--quiet", "--seeds", "4"]
     main(study(measure), ["--tiny", *options])
@@ -179,12 +179,12 @@ def test_a_training_of_another_kind_is_not_taken(tmp_path: Path, capsys: pytest.
 
 
 def test_a_training_from_other_weights_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def measure(stage: StudyRun) -> dict[str, float]:
-        made = [stage.problem("moons-softmax").model for _ in range(2)]
+    def measure(run: StudyRun) -> dict[str, float]:
+        made = [run.problem("moons-softmax").model for _ in range(2)]
         torch.nn.init.ones_(next(made[1].parameters()))
-        first = stage.train("moons-softmax", 1, start=made[0])
-        assert stage.train("moons-softmax", 1, start=made[0]) == first
-        return {"count": stage.train("moons-softmax", 1, start=made[1]).test_accuracy}
+        first = run.train("moons-softmax", 1, start=made[0])
+        assert run.train("moons-softmax", 1, start=made[0]) == first
+        return {"count": run.train("moons-softmax", 1, start=made[1]).test_accuracy}
 
     assert main(study(measure), ["--tiny", "--out", str(tmp_path), "--quiet", "--seeds", "4"]) == 2
     assert "holds a training with another start" in capsys.readouterr().err

@@ -7,9 +7,9 @@ import math
 from cases import CORNERS, coordinates
 
 import landscape
+from harness import told
+from harness.planes import AREA, CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 from landscape.core.surface import Number
-from landscape.zoo.study import told
-from landscape.zoo.study.planes import AREA, CONVEX, MINIMA, SHARE, TURNING, plane_numbers
 
 
 def test_a_bowl_is_one_convex_basin() -> None:

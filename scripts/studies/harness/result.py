@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.study import SEEDS, Claim, Study
 from landscape.atomic import replacing
 from landscape.errors import InputError
-from landscape.zoo.study.study import SEEDS, Claim, Study
 
 __all__ = ["Result", "Verdict"]
 

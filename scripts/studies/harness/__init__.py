@@ -7,12 +7,12 @@ and a README.
 
 from __future__ import annotations
 
-from landscape.zoo.study.command import add_options, main
-from landscape.zoo.study.gallery import closing_table, gallery, write_gallery
-from landscape.zoo.study.planes import told
-from landscape.zoo.study.result import Result
-from landscape.zoo.study.stage import StudyRun
-from landscape.zoo.study.study import SEEDS, SIZES, Claim, Study
+from harness.command import add_options, main
+from harness.gallery import closing_table, gallery, write_gallery
+from harness.planes import told
+from harness.result import Result
+from harness.study import SEEDS, SIZES, Claim, Study
+from harness.study_run import StudyRun
 
 __all__ = [
     "SEEDS",

@@ -40,16 +40,6 @@ class AlongGradient:
     changes: np.ndarray
 
     @property
-    def loss_range(self) -> tuple[float, float]:
-        """The least and the greatest loss over the step sizes; NaN where one of them is."""
-        return float(self.losses.min()), float(self.losses.max())
-
-    @property
-    def change_range(self) -> tuple[float, float]:
-        """The least and the greatest change of the gradient over the step sizes; NaN where one of them is."""
-        return float(self.changes.min()), float(self.changes.max())
-
-    @property
     def smoothness(self) -> float:
         """The "effective" β-smoothness: the greatest change of the gradient over the distance gone, ‖∇L(θ - s·g) - g‖₂ / ‖s·g‖₂.
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.zoo.devices import choose_precision
-from landscape.zoo.passes import EpochIterator
+from landscape.zoo.epochs import EpochIterator
+from landscape.zoo.precision import choose_precision
 from landscape.zoo.problems import blueprint
 from landscape.zoo.training import train
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.result import Result
+from harness.study import SIZES
 from landscape.atomic import replacing
-from landscape.zoo.study.result import Result
-from landscape.zoo.study.study import SIZES
 
 __all__ = ["number_text", "table", "write_readme"]
 
@@ -33,7 +33,9 @@ def write_readme(result: Result, folder: Path) -> Path:
     figures = sorted(folder.glob("*.png"), key=lambda path: (path.stem != "figure", path.stem))
     pictures = [f"![{path.stem}]({path.name})" for path in figures]
     if (folder / "index.html").exists():
-        pictures.append("[The interactive page](index.html), offline in one file.")
+        pictures.append(
+            "[The interactive page](index.html), offline; its script is beside it, or in the folder above, shared by several pages."
+        )
     seed_heads = [f"seed {seed}" for seed in seeds]
 
     def cell(name: str, seed: int) -> str:

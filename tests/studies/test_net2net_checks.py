@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import landscape
+from harness.growth import widen
+from harness.net2net_checks import copy_gap, corners, in_double, output_gap, surface_gap
 from landscape.errors import InputError
 from landscape.zoo.models import MultilayerPerceptron
 from landscape.zoo.problems import problem
-from landscape.zoo.study.likeness import copy_gap, corners, in_double, output_gap, surface_gap
-from landscape.zoo.surgery import widen
 from landscape.zoo.training import train
 
 SMALL = {"batch_size": 500, "threads": 1, "quiet": True, "precision": "fp64", "examples": 100}

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import torch
 
+from harness.report import write_readme
+from harness.result import Result
+from harness.study import SEEDS, SIZES, Study
+from harness.study_run import StudyRun
 from landscape.atomic import made_folder
 from landscape.errors import LandscapeError
 from landscape.output import complain
 from landscape.progress import Progress
+from landscape.sweep.devices import choose_device
 from landscape.sweep.environment import environment_of
-from landscape.zoo.devices import choose_device
-from landscape.zoo.study.report import write_readme
-from landscape.zoo.study.result import Result
-from landscape.zoo.study.stage import StudyRun
-from landscape.zoo.study.study import SEEDS, SIZES, Study
 
-__all__ = ["add_options", "main", "run"]
+__all__ = ["add_options", "main", "run_study"]
 
 
 def main(study: Study, words: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(study: Study, words: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if words is None else list(words)
     options = _parser(study).parse_args(given)
     try:
-        result = run(study, options, shlex.join([f"scripts/studies/{study.name}", *given]))
+        result = run_study(study, options, shlex.join([f"scripts/studies/{study.name}", *given]))
     except KeyboardInterrupt:
         return _say(f"{study.name}: interrupted; the same command goes on", 130)
     except LandscapeError as error:
@@ -48,7 +48,7 @@ def main(study: Study, words: Sequence[str] | None = None) -> int:
     return _say(f"{study.name}: {failed} of {len(result.verdicts)} claims do not hold", 1) if failed else 0
 
 
-def run(study: Study, options: argparse.Namespace, command: str) -> Result:
+def run_study(study: Study, options: argparse.Namespace, command: str) -> Result:
     """Measure every seed, draw, and write `result.json` and the README.
 
     Raises:
@@ -58,18 +58,18 @@ def run(study: Study, options: argparse.Namespace, command: str) -> Result:
     device = options.device or ("auto" if size == "full" else "cpu")
     environment = environment_of(choose_device(device))
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    stages = [
+    runs = [
         StudyRun(folder, size, seed, options.data_dir, device, options.quiet, options.overwrite, command) for seed in options.seeds
     ]
     numbers: dict[int, dict[str, float]] = {}
     seconds: dict[int, float] = {}
-    for stage in stages:
+    for run in runs:
         began = time.perf_counter()
-        Progress(options.quiet).note(f"{study.name}: seed {stage.seed}, {len(numbers) + 1} of {len(stages)}")
-        numbers[stage.seed] = {name: float(value) for name, value in study.measure(stage).items()}
-        seconds[stage.seed] = round(time.perf_counter() - began, 1)  # as it is written, and told
-    study.draw(stages)
-    environment = {**environment, "threads": stages[0].threads or torch.get_num_threads()}
+        Progress(options.quiet).note(f"{study.name}: seed {run.seed}, {len(numbers) + 1} of {len(runs)}")
+        numbers[run.seed] = {name: float(value) for name, value in study.measure(run).items()}
+        seconds[run.seed] = round(time.perf_counter() - began, 1)  # as it is written, and told
+    study.draw(runs)
+    environment = {**environment, "threads": runs[0].threads or torch.get_num_threads()}
     result = Result(study, size, numbers, seconds, environment, command, started)
     result.write(folder)
     write_readme(result, folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.report import number_text, table
+from harness.result import Result
 from landscape.atomic import replacing
 from landscape.errors import InputError
-from landscape.zoo.study.report import number_text, table
-from landscape.zoo.study.result import Result
 
 __all__ = ["closing_table", "gallery", "write_gallery"]
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.replay import next_step
+from harness.steps import along_gradient, unit_change, unit_inputs
 from landscape.errors import InputError
 from landscape.plotting import Graph, Trace
 from landscape.problem import Problem
 from landscape.problem.data import map_tensors
-from landscape.zoo.devices import choose_device
-from landscape.zoo.replay import next_step
-from landscape.zoo.steps import along_gradient, unit_change, unit_inputs
+from landscape.sweep.devices import choose_device
 
 __all__ = ["PERCENTILES", "measure_steps", "measure_units", "step_panels", "typical_steps", "unit_panels"]
 

@@ -1,4 +1,4 @@
-"""Where a training computes, and in which precision."""
+"""In which precision a training computes."""
 
 from __future__ import annotations
 
@@ -6,28 +6,9 @@ import torch
 
 from landscape.errors import InputError, did_you_mean
 
-__all__ = ["PRECISIONS", "choose_device", "choose_precision"]
+__all__ = ["PRECISIONS", "choose_precision"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device a name means: `auto`, `cpu`, `cuda` or `cuda:1`.
-
-    Raises:
-        InputError: when there is none of that name.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f'unknown device "{name}"; take auto, cpu, cuda or cuda:0') from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f'unknown device "{name}"; take auto, cpu, cuda or cuda:0')
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"no device {name} here, {torch.cuda.device_count()} CUDA devices are visible; take auto or cpu")
-    return device
 
 
 def choose_precision(name: str, device: torch.device, safe: bool) -> str:

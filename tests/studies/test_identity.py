@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from harness.identity import deepened, write_deepened
 from landscape.errors import InputError
 from landscape.zoo import problem
-from landscape.zoo.identity import deepened, write_deepened
 from landscape.zoo.models import ConvolutionalNetwork, ResidualNetwork, ResidualPerceptron
 
 Make = Callable[[int], nn.Module]  # of a number of blocks in each stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from landscape.zoo.study.stage import StudyRun
+from harness.study_run import StudyRun
 
 __all__ = ["SEEDS", "SIZES", "Claim", "Study"]
 
@@ -68,7 +68,7 @@ class Study:
         title: of its page.
         sentence: what it shows, in one sentence.
         measure: the numbers of one seed, each under the words it has in the table.
-        draw: writes `figure.png`, further figures, and the page, from the stages of all seeds.
+        draw: writes `figure.png`, further figures, and the page, from the runs of all seeds.
         claims: what the numbers have to bear out, for each seed.
         published: what was published for a number, with its source.
         differences: what differs from the set-up that was published, and what is not measured.

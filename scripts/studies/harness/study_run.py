@@ -91,7 +91,7 @@ class StudyRun:
             name: of the problem.
             epochs: passes through the training examples.
             label: of its folder; the problem's name by default.
-            seed: another than the stage's, for a second solution.
+            seed: another than the run's, for a second solution.
             settings: of the problem and its recipe.
             **options: of `landscape.zoo.train`: steps, every and so on; checkpoints of the first and last epoch alone by default.
 
@@ -170,9 +170,9 @@ class StudyRun:
         return plotting.save(figure, self.out / f"{name}.png")
 
     def page(self, surfaces: Sequence[Surface], names: Sequence[str]) -> Path:
-        """The interactive page of surfaces, index.html."""
+        """The interactive page of surfaces, index.html; its script is beside it, or shared in the folder above."""
         self.note("the page")
-        written: Path = viewer.write_page(surfaces, self.out / "index.html", names)
+        written: Path = viewer.write_page(surfaces, self.out / "index.html", names, shared_script=True)
         return written
 
     def _how(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

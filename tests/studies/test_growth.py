@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 import landscape
+from harness import growth
+from harness.growth import Growth, deepen, hidden_layers, widen
 from landscape.core.directions import random_direction, roles
 from landscape.core.weights import Weights, add, read
 from landscape.errors import InputError
-from landscape.zoo import surgery
 from landscape.zoo.models import VGG9, ConvolutionalNetwork, MultilayerPerceptron, ResidualPerceptron, SoftmaxRegression
 from landscape.zoo.problems import problem
-from landscape.zoo.surgery import Growth, deepen, hidden_layers, widen
 from landscape.zoo.training import train
 
 Make = Callable[[], nn.Module]
@@ -102,21 +102,21 @@ def test_the_student_computes_what_its_teacher_does(name: str, grow: Callable[[n
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "vgg", "vgg of many pixels"])
 def test_copies_whose_outgoing_weights_are_not_divided_are_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = surgery._Move.__call__
-    monkeypatch.setattr(surgery._Move, "__call__", lambda move, tensor: whole(_with(move, counts=_ones(move.counts)), tensor))
+    whole = growth._Move.__call__
+    monkeypatch.setattr(growth._Move, "__call__", lambda move, tensor: whole(_with(move, counts=_ones(move.counts)), tensor))
     assert gap(doubled, name) > 1e-2
 
 
 @pytest.mark.parametrize("name", ["vgg"])
 def test_norms_and_biases_that_stay_behind_are_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new units get the first units' biases and statistics instead of their own."""
-    whole = surgery._Move.__call__
+    whole = growth._Move.__call__
 
-    def faulty(move: surgery._Move, tensor: Tensor) -> Tensor:
+    def faulty(move: growth._Move, tensor: Tensor) -> Tensor:
         rows = move.rows if tensor.dim() > 1 or move.rows is None else torch.arange(len(move.rows)) % len(tensor)
         return whole(_with(move, rows=rows), tensor)
 
-    monkeypatch.setattr(surgery._Move, "__call__", faulty)
+    monkeypatch.setattr(growth._Move, "__call__", faulty)
     assert gap(doubled, name) > 1e-2
 
 
@@ -128,7 +128,7 @@ def test_an_identity_behind_other_units_would_be_noticed() -> None:
     assert float((outputs(growth_of_relu, images(8)) - outputs(model, images(8))).abs().max()) > 1e-2
 
 
-def _with(move: surgery._Move, **changes: Tensor | None) -> surgery._Move:
+def _with(move: growth._Move, **changes: Tensor | None) -> growth._Move:
     return dataclasses.replace(move, **changes)
 
 
@@ -259,7 +259,7 @@ def test_the_sweep_shows_one_surface(tmp_path: Path, name: str, precision: str) 
         (lambda: deepen(ConvolutionalNetwork(units="tanh"), "features.0"), "the units of layer features.0 are Tanh, through which"),
         (lambda: hidden_layers(SoftmaxRegression()), "a SoftmaxRegression cannot be widened or deepened; take one of: Multilayer"),
         (lambda: widen(ResidualPerceptron(), {}), "a ResidualPerceptron cannot be widened or deepened"),
-        (lambda: widen(altered(nn.LayerNorm(64)), {}), "2 is a LayerNorm, for which there is no widening"),
+        (lambda: widen(altered(nn.LayerNorm(64)), {}), "2 is a LayerNorm, for which there is no widening or deepening rule"),
         (lambda: deepen(altered(nn.Flatten()), "1"), "the units of layer 1 are none, through which"),
         (lambda: deepen(MultilayerPerceptron(), "1").weights({}), "the weights lack 1.weight, which the teacher has"),
         (

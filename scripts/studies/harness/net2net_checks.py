@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from harness.growth import Growth, deepen, hidden_layers, widen
 from landscape.checkpoints import Checkpoint, weights_of
 from landscape.core.directions import random_direction, roles, select_parameters
 from landscape.core.modules import copy_module
@@ -16,7 +17,6 @@ from landscape.core.weights import Weights, add, read
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.problem.data import map_tensors
-from landscape.zoo.surgery import Growth, deepen, hidden_layers, widen
 
 __all__ = ["copy_gap", "corners", "in_double", "output_gap", "output_gaps", "students_of", "surface_gap"]
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from harness.lines import describe_lead, describe_line, describe_way, rises, trace_histories, trace_lines
 from landscape.core.surface import Axis, Metric, Surface
-from landscape.zoo.study.lines import describe_lead, describe_line, describe_way, rises, trace_histories, trace_lines
 
 LOSSES = {"train": [9.0, 5.0, 4.0, 2.0, 1.0, 6.0], "valid": [9.0, 5.0, 2.0, 3.0, 1.0, 6.0]}
 X = np.array([-0.5, 0.0, 0.25, 0.5, 1.0, 1.5])

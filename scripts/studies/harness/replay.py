@@ -15,7 +15,7 @@ from torch import nn
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.problem.data import map_tensors
-from landscape.zoo.devices import choose_device
+from landscape.sweep.devices import choose_device
 from landscape.zoo.recipes import Recipe
 
 __all__ = ["NextStep", "next_step"]
@@ -69,7 +69,9 @@ def next_step(problem: Problem, checkpoint: str | os.PathLike[str], device: str 
         raise InputError(f"{checkpoint}: of a training on streams of text, whose steps are pieces of all of them")
     generator = torch.Generator()
     generator.set_state(_read(Path(checkpoint).parent / f"epoch_{number // n_steps:03d}.pt")["generator"])
-    chosen = torch.split(torch.randperm(examples.size, generator=generator), recipe.batch_size)[number % n_steps]  # as a Pass does
+    chosen = torch.split(torch.randperm(examples.size, generator=generator), recipe.batch_size)[
+        number % n_steps
+    ]  # as an EpochIterator does
     batch = map_tensors(lambda tensor: operator.itemgetter(chosen)(tensor).to(place), examples.tensors)
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(number // n_steps + 1)
