@@ -96,6 +96,12 @@ def _vgg_recipe(groups: Groups, values: Values, source: Source) -> Recipe:
     return _long_recipe(rate, source) if source.large else Recipe(epochs=15, learning_rate=rate)
 
 
+def _wide_recipe(groups: Groups, values: Values, source: Source) -> Recipe:
+    if not source.large:
+        return Recipe(epochs=15)
+    return Recipe(epochs=200, milestones=(60 / 200, 120 / 200, 160 / 200), factor=0.2, augmented=source.augment is not None)
+
+
 def _dense_recipe(groups: Groups, values: Values, source: Source) -> Recipe:
     if not source.large:
         return Recipe(epochs=15, weight_decay=1e-4, batch_size=64)
@@ -205,6 +211,16 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         home="cifar10",
     ),
     Architecture(
+        f"wrn{_NUMBER}-([1-9][0-9]?)",
+        ("images",),
+        lambda groups, values, source: models.WideResidualNetwork(
+            _whole(groups[0]), _whole(groups[1]), source.shape[0], source.n_classes
+        ),
+        _wide_recipe,
+        check=lambda name, groups: models.check_wide_depth(_whole(groups[0])),
+        home="cifar10",
+    ),
+    Architecture(
         "vgg9(-nobn)?",
         ("images",),
         lambda groups, values, source: models.VGG9(
@@ -240,5 +256,12 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         ),
         _mask_recipe,
         lambda source: {"width": WholeNumber(8 if source == "cells" else 16, 1, 256), "n_levels": WholeNumber(3, 1, 6)},
+    ),
+    Architecture(
+        "fcn",
+        ("masks",),
+        lambda groups, values, source: models.FullyConvolutional(values["width"], source.shape[0], source.n_classes),
+        _mask_recipe,
+        lambda source: {"width": WholeNumber(8 if source == "cells" else 16, 1, 256)},
     ),
 )

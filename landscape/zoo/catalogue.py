@@ -27,6 +27,7 @@ CATALOGUE: tuple[tuple[str, str, str], ...] = (
     ("fashion-cnn", "convolution, pooling, twice", "Xiao, Rasul and Vollgraf 2017"),
     ("resnet56", f"residual network of 56 layers ({_ANY_DEPTH}: resnet20, resnet110 …; also -nobn)", f"{_LI}; {_HE}"),
     ("resnet56-noshort", f"residual network of 56 layers without its shortcuts ({_ANY_DEPTH})", _LI),
+    ("wrn28-10", "wide residual network, 28 layers, 10 times as wide", "Zagoruyko and Komodakis 2016, section 3"),
     ("vgg9", "VGG-9 with batch norm", "Li et al. 2018, section 3.1; Santurkar et al. 2018, section 2"),
     ("vgg9-nobn", "VGG-9 without batch norm", "Santurkar et al. 2018, section 2"),
     ("densenet100", "DenseNet-BC of 100 layers, growth 12 (any depth 6 n + 4)", "Huang et al. 2017, section 3"),
@@ -41,6 +42,8 @@ CATALOGUE: tuple[tuple[str, str, str], ...] = (
     ("text-gpt-2x64", "transformer of 2 blocks, 64 wide", "after Radford et al. 2019, section 2.3"),
     ("cells-unet", "encoder-decoder with skips", "after Ronneberger, Fischer and Brox 2015, section 2"),
     ("cells-unet-noskip", "encoder-decoder without skips", "after Ronneberger, Fischer and Brox 2015, section 2"),
+    ("cells-fcn", "fully convolutional network", "after Long, Shelhamer and Darrell 2015, section 3"),
     ("membranes-unet", "encoder-decoder with skips", "Ronneberger, Fischer and Brox 2015, section 2"),
     ("membranes-unet-noskip", "encoder-decoder without skips", "after Ronneberger, Fischer and Brox 2015, section 2"),
+    ("membranes-fcn", "fully convolutional network", "Long, Shelhamer and Darrell 2015, section 3"),
 )

@@ -16,11 +16,13 @@ from landscape.zoo.models import (
     ConvolutionalNetwork,
     DenseNet,
     EncoderDecoder,
+    FullyConvolutional,
     LanguageLSTM,
     MultilayerPerceptron,
     ResidualNetwork,
     ResidualPerceptron,
     SoftmaxRegression,
+    WideResidualNetwork,
 )
 
 
@@ -36,6 +38,8 @@ def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
         (lambda: ResidualNetwork(110), "1.7", 1_730_714),  # the same table
         (lambda: DenseNet(100, 12), "0.8", 769_162),  # Huang et al. 2017, table 2, DenseNet-BC
         (lambda: DenseNet(250, 24), "15.3", 15_324_406),  # the same table
+        (lambda: WideResidualNetwork(28, 10), "36.5", 36_479_194),  # Zagoruyko and Komodakis 2016, table 4
+        (lambda: WideResidualNetwork(40, 4), "8.9", 8_949_210),  # the same table
         (lambda: LanguageLSTM(10_000, 2, 200), "4.65", 4_653_200),  # Zaremba et al. 2014, "small"
         (VGG9, "2.79", 2_789_706),  # Li et al. 2018: no number in print, the sum over the layers of their code
     ],
@@ -54,10 +58,12 @@ IMAGES = {
     "residual": lambda: ResidualPerceptron(7 * 9, 3, 8, 3),
     "cnn": lambda: ConvolutionalNetwork(2, 4, n_classes=3),
     "resnet-nobn": lambda: ResidualNetwork(8, 4, n_channels=1, n_classes=3, batch_norm=False),
+    "wrn": lambda: WideResidualNetwork(10, 1, 1, 3),
     "densenet": lambda: DenseNet(10, 4, 1, 3),
     "vgg9": lambda: VGG9(4, size=9, n_channels=1, n_classes=3),
     "unet": lambda: EncoderDecoder(4, 2, True, 1, 3),
     "unet-noskip": lambda: EncoderDecoder(4, 2, False, 1, 3),
+    "fcn": lambda: FullyConvolutional(4, 1, 3),
 }
 
 
@@ -76,16 +82,25 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     assert {n for n, _ in model.named_parameters()} - moved <= {n for n, _ in model.named_parameters() if n.endswith("bias")}
 
 
-@pytest.mark.parametrize("name", ["cnn", "densenet", "resnet-nobn"])
+@pytest.mark.parametrize("name", ["cnn", "wrn", "densenet", "resnet-nobn"])
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (32, 17)])
 def test_classifiers_take_odd_sizes(name: str, size: tuple[int, int]) -> None:
     assert seeded(IMAGES[name]).eval()(torch.zeros(2, 1, *size)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", ["unet", "unet-noskip"])
+@pytest.mark.parametrize("name", ["unet", "unet-noskip", "fcn"])
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (16, 16), (33, 18)])
 def test_images_to_images_of_the_same_size(name: str, size: tuple[int, int]) -> None:
     assert seeded(IMAGES[name]).eval()(torch.zeros(2, 1, *size)).shape == (2, 3, *size)
+
+
+def test_a_fully_convolutional_net_moves_with_its_image() -> None:
+    """Far from the borders the output of a shifted image is the shifted output: by 4, the product of the strides."""
+    model = seeded(lambda: FullyConvolutional(4)).eval().double()
+    image = torch.randn(1, 1, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        here, there = model(image), model(image.roll(4, dims=3))
+    torch.testing.assert_close(there[..., 24:40, 28:44], here[..., 24:40, 24:40], rtol=1e-12, atol=1e-12)
 
 
 def test_skips_hand_over_the_finest_maps() -> None:
@@ -149,7 +164,7 @@ def test_a_dense_layer_keeps_what_came_before() -> None:
     assert model.layers[0](maps).shape == (2, 12, 4, 4)
 
 
-@pytest.mark.parametrize("make", [lambda: DenseNet(11), lambda: ResidualNetwork(57), lambda: GPT(10, width=10, n_heads=4)])
+@pytest.mark.parametrize("make", [lambda: DenseNet(11), lambda: WideResidualNetwork(56), lambda: GPT(10, width=10, n_heads=4)])
 def test_networks_that_do_not_exist(make: Callable[[], nn.Module]) -> None:
     with pytest.raises(InputError, match="take") as caught:
         make()

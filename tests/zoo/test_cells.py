@@ -57,7 +57,7 @@ def test_a_quarter_is_membrane_at_any_side(splits: Splits) -> None:
 
 
 def test_the_loss_normalizes_them(splits: Splits) -> None:
-    loss = problem("cells-unet").loss.function
+    loss = problem("cells-fcn").loss.function
     pixels = splits["train"][0].double()
     # whole numbers near enough: within a tenth of a deviation
     assert float(pixels.mean()) == pytest.approx(loss.mean[0], abs=5)

@@ -98,6 +98,7 @@ def test_widths_when_nothing_is_set() -> None:
         ("moons-cnn", {}, "the zoo has no problem"),
         ("text-resnet8", {}, "the zoo has no problem"),
         ("mlp-2x16", {}, "the zoo has no problem"),
+        ("wrn27-10", {}, "no wide residual network of depth 27"),
         ("densenet101", {}, "no DenseNet-BC of depth 101"),
         ("moons-softmax", {"noise": -1}, "noise=-1 is not a number from 0 to 2"),
         ("digits-resnet8", {"width": "wide"}, "width=wide is not a whole number"),
@@ -143,7 +144,7 @@ def test_zarembas_schedule() -> None:
     assert [medium.rate(epoch) / medium.unroll for epoch in (6, 7, 8, 39)] == pytest.approx([1, 1 / 1.2, 1 / 1.2**2, 1 / 1.2**33])
 
 
-@pytest.mark.parametrize("name", ["resnet8-nobn", "cifar10-resnet8", "vgg9", "vgg9-nobn", "densenet10", "cifar10-cnn"])
+@pytest.mark.parametrize("name", ["resnet8-nobn", "cifar10-resnet8", "vgg9", "vgg9-nobn", "wrn10-1", "densenet10", "cifar10-cnn"])
 def test_networks_of_images_fit_their_data(name: str) -> None:
     plan = blueprint(name)
     assert plan.make_model().eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
@@ -170,7 +171,7 @@ def test_less_data_for_small_machines(tmp_path: Path) -> None:
 
 
 def test_the_middle_of_the_membranes(shared: Path) -> None:
-    whole, middle = (problem("membranes-unet", shared / "data", width=2, side=side).examples("test") for side in (512, 100))
+    whole, middle = (problem("membranes-fcn", shared / "data", width=2, side=side).examples("test") for side in (512, 100))
     for full, cut in zip(whole.tensors, middle.tensors, strict=True):
         assert cut.shape[-2:] == (100, 100)
         assert torch.equal(full[..., 206:306, 206:306], cut)

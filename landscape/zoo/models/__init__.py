@@ -9,8 +9,9 @@ from landscape.zoo.models.gpt import GPT
 from landscape.zoo.models.layers import ACTIVATIONS, INITIALIZATIONS
 from landscape.zoo.models.lstm import LanguageLSTM
 from landscape.zoo.models.mlp import MultilayerPerceptron, ResidualPerceptron, SoftmaxRegression
-from landscape.zoo.models.unet import EncoderDecoder
+from landscape.zoo.models.unet import EncoderDecoder, FullyConvolutional
 from landscape.zoo.models.vgg import VGG9
+from landscape.zoo.models.wide_resnet import WideResidualNetwork, check_wide_depth
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,12 +23,15 @@ __all__ = [
     "ConvolutionalNetwork",
     "DenseNet",
     "EncoderDecoder",
+    "FullyConvolutional",
     "LanguageLSTM",
     "MultilayerPerceptron",
     "ResidualBlock",
     "ResidualNetwork",
     "ResidualPerceptron",
     "SoftmaxRegression",
+    "WideResidualNetwork",
     "check_dense_depth",
     "check_depth",
+    "check_wide_depth",
 ]

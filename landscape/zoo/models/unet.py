@@ -1,4 +1,4 @@
-"""Networks from images to images: encoder-decoders with and without skips."""
+"""Networks from images to images: encoder-decoders with and without skips, and a fully convolutional net."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from landscape.zoo.models.layers import initialize
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["EncoderDecoder", "FullyConvolutional"]
 
 
 def _pair(n_inputs: int, n_outputs: int) -> nn.Sequential:
@@ -55,3 +55,23 @@ class EncoderDecoder(nn.Module):
             maps = decode(torch.cat([maps, skip], dim=1) if self.skips else maps)
         logits: Tensor = self.last(maps)
         return logits
+
+
+class FullyConvolutional(nn.Module):
+    """Convolutions at strides 1, 2, 2, a 1x1 classifier, and bilinear interpolation back to the image's size (Long et al. 2015)."""
+
+    def __init__(self, width: int = 16, n_channels: int = 1, n_classes: int = 2) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_inputs = n_channels
+        for n_outputs, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (4 * width, 1)):
+            layers += [nn.Conv2d(n_inputs, n_outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(n_outputs), nn.ReLU()]
+            n_inputs = n_outputs
+        self.features = nn.Sequential(*layers)
+        self.last = nn.Conv2d(n_inputs, n_classes, 1)
+        initialize(self, "he")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(n, n_channels, height, width)` of any size to logits `(n, n_classes, height, width)`."""
+        coarse = self.last(self.features(images))
+        return F.interpolate(coarse, size=images.shape[2:], mode="bilinear", align_corners=False)
