@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from landscape.checkpoints import Checkpoint
+from landscape.core.directions import Normalization, Only
 from landscape.core.grid import AxisLike
 from landscape.core.surface import Surface
 from landscape.problem import Problem
@@ -27,9 +28,9 @@ def line(
     x: AxisLike | None = None,
     seed: int = 0,
     seeds: Sequence[int] | None = None,
-    normalize: str | None = None,
+    normalize: Normalization | None = None,
     ignore: str | Sequence[str] | None = None,
-    only: str | None = None,
+    only: Only = None,
     directions: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Surface:
@@ -45,9 +46,11 @@ def line(
         x: (start, stop, n) or explicit coordinates `(n,)`; (-0.5, 1.5, 401) between checkpoints, else (-1, 1, 51).
         seed: of the random direction and of a random sample of examples.
         seeds: several random directions, measured one after the other into one surface with axes x and seed.
-        normalize: filter, layer, weight, model, unit-filter, unit-layer or none.
+        normalize: filter, layer, weight, model, unit-filter, unit-layer or none; or a function of a parameter's normal numbers and its
+            weights, both `(n_filters, n_entries)`, that returns the direction's filters; a file stores its qualified name.
         ignore: what stays fixed: bias, norm, both (the default for random directions) or none.
-        only: a glob; these parameters alone move, whether they require gradients or not.
+        only: a glob, or a predicate `(name, parameter) -> bool`; these parameters alone move, whether they require gradients or
+            not. A file stores the names that a predicate chose.
         directions: a file that holds the direction to use.
         **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, basin_level, to,
             save_directions, overwrite, time_limit, part, yes, quiet, command.
@@ -75,9 +78,9 @@ def surface(
     y: AxisLike | None = None,
     orthogonalize: bool = False,
     seed: int = 0,
-    normalize: str | None = None,
+    normalize: Normalization | None = None,
     ignore: str | Sequence[str] | None = None,
-    only: str | None = None,
+    only: Only = None,
     directions: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Surface:
@@ -94,9 +97,11 @@ def surface(
         y: likewise.
         orthogonalize: replace η by its part orthogonal to δ; marks keep the models' true places.
         seed: of the random directions and of a random sample of examples.
-        normalize: filter, layer, weight, model, unit-filter, unit-layer or none.
+        normalize: filter, layer, weight, model, unit-filter, unit-layer or none; or a function of a parameter's normal numbers and its
+            weights, both `(n_filters, n_entries)`, that returns the direction's filters; a file stores its qualified name.
         ignore: what stays fixed: bias, norm, both (the default for random directions) or none.
-        only: a glob; these parameters alone move, whether they require gradients or not.
+        only: a glob, or a predicate `(name, parameter) -> bool`; these parameters alone move, whether they require gradients or
+            not. A file stores the names that a predicate chose.
         directions: a file that holds the directions to use.
         **options: as for `line`.
 

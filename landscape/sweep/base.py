@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,15 +11,16 @@ from typing import Any
 from torch import Tensor
 
 from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import Role
+from landscape.core.directions import Only, Role
 from landscape.core.modules import PRUNING, WEIGHT_NORM, effective, effective_name, pruned_entries, stored_in_parts
 from landscape.core.weights import Weights, parameter_names, read
 from landscape.errors import InputError
 from landscape.problem import Problem
 
-__all__ = ["BasePoint", "NamedWeights", "described_filters"]
+__all__ = ["BasePoint", "NamedWeights", "described_filters", "described_only"]
 
 _LISTED = 20  # parameters named one by one in an attribute
+_LONGEST = 50_000  # letters of an attribute that has to hold them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +77,17 @@ class BasePoint:
         origin = NamedWeights(self.origin.name, weights, self.origin.stored)
         return BasePoint(self.given, self.problem.with_model(model), origin, True, held, attributes)
 
-    def check_only(self, only: str | None) -> None:
+    def check_only(self, only: Only) -> None:
         """Refuse a glob that names parts of weights, where the weights move as a whole.
 
         Raises:
             InputError: naming the weight.
         """
-        if only is None or not self.effective or any(fnmatchcase(name, only) for name in parameter_names(self.problem.model)):
+        if (
+            not isinstance(only, str)
+            or not self.effective
+            or any(fnmatchcase(name, only) for name in parameter_names(self.problem.model))
+        ):
             return
         modules = dict(self.given.model.named_modules())
         for name in parameter_names(self.given.model):
@@ -102,6 +108,14 @@ def described_filters(problem: Problem, model_roles: Mapping[str, Role], names: 
     guessed = [name for name in names if model_roles[name].by_default]
     found = {"filters": given, "filters_by_default": _listed(guessed)}
     return {name: text for name, text in found.items() if text}
+
+
+def described_only(only: Only, names: Sequence[str]) -> str:
+    """What a file says of `only`: the glob, or the names that a predicate chose; of very many the first and a digest of all."""
+    if only is None or isinstance(only, str):
+        return only or ""
+    text = ", ".join(names)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… sha256 {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,7 +30,8 @@ def opening(plan: Plan) -> list[str]:
     if trains_otherwise(plan.problem.model):
         lines.append("the model is in train mode; a copy of it is measured in eval mode")
     if "cosine" in attributes:
-        lines.append(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
+        random = f" (random ones: ±{attributes['cosine_sd']:.4f})" if "cosine_sd" in attributes else ""
+        lines.append(f"cosine of the two directions: {attributes['cosine']:.4f}{random}")
     return lines
 
 

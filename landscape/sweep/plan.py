@@ -15,6 +15,8 @@ from torch import Tensor
 from landscape.checkpoints import Checkpoint, names_of
 from landscape.core.directions import (
     Direction,
+    Normalization,
+    Only,
     between,
     check_finite,
     cosine,
@@ -32,7 +34,7 @@ from landscape.core.surface import Axis
 from landscape.core.weights import Weights, digest, parameter_names
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.sweep.base import BasePoint, NamedWeights, described_filters
+from landscape.sweep.base import BasePoint, NamedWeights, described_filters, described_only
 from landscape.sweep.batch_norm_policy import settle_policy
 from landscape.sweep.seeds import check_seed, check_seeds
 
@@ -48,9 +50,9 @@ class DirectionSpec:
     """How directions are made; None means the default for the directions at hand."""
 
     seed: int = 0
-    normalize: str | None = None  # filter, for random directions
+    normalize: Normalization | None = None  # filter, for random directions
     ignore: str | Sequence[str] | None = None  # "bias,norm" for random directions, "none" otherwise
-    only: str | None = None
+    only: Only = None
     directions: str | os.PathLike[str] | None = None
     bn: str | None = None  # what fits: see `settle_policy`
 
@@ -234,7 +236,7 @@ def _differences(
     model_roles = roles(problem.model)
     names = select_parameters(origin.weights, model_roles, ignored, geometry.only)
     directions = [between(origin.weights, goal.weights, problem.model, names, (origin.name, goal.name)) for goal in models[1:]]
-    attributes = _attributes(ignored, geometry.only)
+    attributes = _attributes(ignored, geometry.only, names)
     if len(directions) == 2:
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
@@ -269,18 +271,19 @@ def _spanning(
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
         start, pruned = base.origin.weights, base.pruned
         directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
-    attributes = _attributes(ignored, geometry.only)
-    if normalize in ("filter", "unit-filter"):
+    attributes = _attributes(ignored, geometry.only, names)
+    if normalize in ("filter", "unit-filter") or callable(normalize):
         attributes |= described_filters(base.problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
-        attributes["cosine_sd"] = cosine_spread(base.origin.weights, model_roles, names, normalize, base.pruned)
+        if isinstance(normalize, str):  # what a function's directions would show, nobody knows
+            attributes["cosine_sd"] = cosine_spread(base.origin.weights, model_roles, names, normalize, base.pruned)
     policy = settle_policy(base.problem, geometry.bn, base.origin.weights, directions, axes)
     return base, policy.directions, policy.bn, {**attributes, **policy.attributes}
 
 
-def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
-    return {"ignore": ",".join(ignored) or "none", "only": only or ""}
+def _attributes(ignored: Sequence[str], only: Only, names: Sequence[str]) -> dict[str, Any]:
+    return {"ignore": ",".join(ignored) or "none", "only": described_only(only, names)}
 
 
 def _from_file(path: Path, base: BasePoint, axes: Sequence[str]) -> tuple[BasePoint, list[Direction]]:
