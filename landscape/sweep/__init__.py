@@ -32,6 +32,7 @@ def line(
     ignore: str | Sequence[str] | None = None,
     only: Only = None,
     directions: str | os.PathLike[str] | None = None,
+    executor: Any = None,
     **options: Any,
 ) -> Surface:
     """Measure a problem along a line: from one checkpoint to another, or from one along random directions.
@@ -52,6 +53,8 @@ def line(
         only: a glob, or a predicate `(name, parameter) -> bool`; these parameters alone move, whether they require gradients or
             not. A file stores the names that a predicate chose.
         directions: a file that holds the direction to use.
+        executor: a pool whose processes compute the points: whatever has `submit`, as those of concurrent.futures, mpi4py.futures and
+            Dask, or `map`, in order. Values do not depend on it.
         **options: see `Options`: split, examples, device, threads, batch_size, precision, tolerance, bn, basin_level, to,
             save_directions, overwrite, time_limit, part, yes, quiet, command.
 
@@ -65,7 +68,7 @@ def line(
     asked = Options.of(options)
     geometry = DirectionSpec(seed, normalize, ignore, only, directions, asked.bn)
     seeds = None if seeds is None else check_seeds(seeds)
-    return run(lambda: plan_line(problem, start, end, x, seeds, geometry), asked)
+    return run(lambda: plan_line(problem, start, end, x, seeds, geometry), asked, executor)
 
 
 def surface(
@@ -82,6 +85,7 @@ def surface(
     ignore: str | Sequence[str] | None = None,
     only: Only = None,
     directions: str | os.PathLike[str] | None = None,
+    executor: Any = None,
     **options: Any,
 ) -> Surface:
     """Measure a problem over a plane: two random directions around one checkpoint, or the plane through three.
@@ -103,6 +107,7 @@ def surface(
         only: a glob, or a predicate `(name, parameter) -> bool`; these parameters alone move, whether they require gradients or
             not. A file stores the names that a predicate chose.
         directions: a file that holds the directions to use.
+        executor: a pool whose processes compute the points, as for `line`.
         **options: as for `line`.
 
     Returns:
@@ -114,4 +119,4 @@ def surface(
     """
     asked = Options.of(options)
     geometry = DirectionSpec(seed, normalize, ignore, only, directions, asked.bn)
-    return run(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked)
+    return run(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked, executor)

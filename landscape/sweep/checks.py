@@ -16,7 +16,7 @@ from landscape.sweep.agreement import agree, allowed_relative, apart
 from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
 
-__all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of", "nan_counts"]
+__all__ = ["compare_ranks", "describe_difference", "losses_off_origin", "measure_again", "measured_as", "metrics_of", "nan_counts"]
 
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -86,22 +86,36 @@ def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples:
     """
     if executor.n_ranks == 1:
         return ""
-    place = tuple(_TENTH * coordinate for coordinate in far_corner(plan)) or (0.0,)
+    first, *others = executor.gather(executor.on_all_ranks(lambda: losses_off_origin(plan, objective, samples)))
+    told = (describe_difference(f"rank {rank}", theirs, first, plan, objective) for rank, theirs in enumerate(others, start=1))
+    return next((text for text in told if text), "")
+
+
+def losses_off_origin(plan: Plan, objective: Objective, samples: Sequence[Sample]) -> dict[str, float]:
+    """The losses a tenth of the way to the farthest corner, over the first examples of each split."""
     at_most = {sample.split: min(sample.size, _EXAMPLES) for sample in samples}
     precision = "fp32" if objective.engine.reduced_precision else None
-    mine = executor.on_all_ranks(lambda: losses_of(objective.measure(place, precision=precision, at_most=at_most), samples))
-    first, *others = executor.gather(mine)
+    return losses_of(objective.measure(_off_origin(plan), precision=precision, at_most=at_most), samples)
+
+
+def describe_difference(
+    name: str, theirs: Mapping[str, float], first: Mapping[str, float], plan: Plan, objective: Objective
+) -> str:
+    """What is wrong with the losses somebody has off the origin, where rank 0 has others; nothing where rounding explains it."""
     origin = plan.parameters_of(plan.subspace.origin)
     allowed = allowed_relative(origin, [main_type(plan.problem.model), objective.engine.dtype])
-    for rank, theirs in enumerate(others, start=1):
-        for split, value in first.items():
-            if not agree(theirs[split], value, allowed * abs(value)):
-                where = ", ".join(f"{c:g}" for c in place)
-                return (
-                    f"rank {rank} has {split}_loss {theirs[split]:.7g} at ({where}) where rank 0 has {value:.7g} "
-                    f"({apart(value, theirs[split]):.2g} apart, relative; {allowed:.2g} allowed): do all ranks run the same code, on the same data?"
-                )
+    for split, value in first.items():
+        if not agree(theirs[split], value, allowed * abs(value)):
+            where = ", ".join(f"{c:g}" for c in _off_origin(plan))
+            return (
+                f"{name} has {split}_loss {theirs[split]:.7g} at ({where}) where rank 0 has {value:.7g} "
+                f"({apart(value, theirs[split]):.2g} apart, relative; {allowed:.2g} allowed): do all ranks run the same code, on the same data?"
+            )
     return ""
+
+
+def _off_origin(plan: Plan) -> tuple[float, ...]:
+    return tuple(_TENTH * coordinate for coordinate in far_corner(plan)) or (0.0,)
 
 
 def nan_counts(surface: Surface) -> dict[str, int]:

@@ -251,6 +251,7 @@ def _spanning(
 ) -> tuple[BasePoint, list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
     ignored: tuple[str, ...] = ()
+    normalize: Normalization = "none"
     if geometry.directions is not None:
         if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
             raise InputError(
@@ -258,7 +259,7 @@ def _spanning(
             )
         base, directions = _from_file(Path(geometry.directions), base, list(axes))
         model_roles = roles(base.problem.model, base.problem.filters)
-        names, normalize = list(directions[0].parameters), "none"
+        names = list(directions[0].parameters)
         check_finite({name: base.origin.weights[name] for name in names}, base.origin.name)
     else:
         base = base.baked()

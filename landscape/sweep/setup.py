@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,17 @@ from landscape.sweep.options import Options, bytes_of
 from landscape.sweep.plan import Plan
 from landscape.sweep.provenance import package_version, source_commit
 
-__all__ = ["RunContext", "check_agreement", "check_plan", "prepare", "read_existing", "reserved"]
+__all__ = [
+    "RunContext",
+    "check_agreement",
+    "check_plan",
+    "choose_examples",
+    "compare_identities",
+    "identity",
+    "prepare",
+    "read_existing",
+    "reserved",
+]
 
 _MANY_POINTS = 1_000_000
 _MOST_POINTS = 10_000_000  # as many as are read back from a file
@@ -107,8 +117,8 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         torch.cuda.set_device(device)  # what names no device, in torch or in the user's model, means this one
     if "bn_reason" in plan.attributes:
         progress.note(f"batch norm {plan.bn}: {plan.attributes['bn_reason']}")
-    samples, calibration = executor.on_all_ranks(lambda: _examples(plan, options))
-    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, executor.n_ranks, progress))
+    samples, calibration = executor.on_all_ranks(lambda: choose_examples(plan, options))
+    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, executor.n_workers, progress))
     mine = Placement.of(device)
     places = executor.gather(mine)
     if executor.n_ranks > 1:
@@ -143,7 +153,7 @@ def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, calibration: E
     return objective
 
 
-def _examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | None]:
+def choose_examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | None]:
     """The examples measured on, by split, and those batch norm is recalibrated on."""
     splits = options.splits(plan.problem.splits)
     samples = [choose(plan.problem.examples(split), options.examples, plan.seed, options.tolerance > 0) for split in splits]
@@ -152,27 +162,36 @@ def _examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | No
     return samples, plan.problem.examples("train")
 
 
-def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample]) -> None:
+def check_agreement(executor: Executor, context: RunContext) -> None:
     """Every rank has to have the same code, model, directions and data before the first point is measured."""
-    mine = {
+    everybody = executor.gather(identity(context.plan, context.samples, context.calibration))
+    executor.on_root(lambda: compare_identities(everybody))
+
+
+def identity(plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, str]:
+    """What a process computes with, and where."""
+    return {
         "host": socket.gethostname(),
         "package version": package_version(),
         "package commit": source_commit(),
         "torch version": str(torch.__version__),
         "weights": digest(plan.subspace.origin),
         "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
-        "data": " ".join(sample.sha256 for sample in samples) + (plan.problem.examples("train").sha256 if plan.calibrates else ""),
+        "data": " ".join(sample.sha256 for sample in samples) + (calibration.sha256 if calibration is not None else ""),
     }
-    everybody = executor.gather(mine)
-    executor.on_root(lambda: _compare(everybody))
 
 
-def _compare(everybody: Sequence[dict[str, str]]) -> None:
+def compare_identities(everybody: Sequence[Mapping[str, str]]) -> None:
+    """Refuse processes that compute with something else than the first.
+
+    Raises:
+        InputError: naming what differs.
+    """
     first, *others = everybody
     for rank, theirs in enumerate(others, start=1):
-        describe_changes = [what for what in first if what != "host" and theirs[what] != first[what]]
-        if describe_changes:
+        changed = [what for what in first if what != "host" and theirs[what] != first[what]]
+        if changed:
             raise InputError(
-                f"rank {rank} on {theirs['host']} has other {', '.join(describe_changes)} than rank 0 on {first['host']}; "
+                f"rank {rank} on {theirs['host']} has other {', '.join(changed)} than rank 0 on {first['host']}; "
                 "give every rank the same files and code"
             )

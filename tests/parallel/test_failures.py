@@ -286,9 +286,9 @@ sys.exit(line("--quiet"))
 
 KILLED = f"""
 {SWEEP}
-def slowed(self, indices, usual=point_worker.PointWorker.block):
+def slowed(self, indices, *more, usual=point_worker.PointWorker.block):
     time.sleep({SOON})
-    return usual(self, indices)
+    return usual(self, indices, *more)
 point_worker.PointWorker.block = slowed
 landscape.surface(cases.perceptron(), x=(-1, 1, 31), y=(-0.7, 1, 19), engine="batched", to="s.h5", quiet=True, threads=1,
                   time_limit=float(sys.argv[1]))

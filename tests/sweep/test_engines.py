@@ -48,7 +48,7 @@ def test_an_engine_asked_for_is_stored_reused_and_right(tmp_path: Path, engine: 
 def test_resuming_with_batching_keeps_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = plane(perceptron(), engine="batched").values["train_loss"]
     limits = iter([0.0] * 3 + [1e9] * 100)
-    monkeypatch.setattr("landscape.sweep.point_worker.PointWorker.late", lambda self, deadline: next(limits) > 1)
+    monkeypatch.setattr("landscape.sweep.point_worker.PointWorker.out_of_time", lambda self, deadline: next(limits) > 1)
     partial = plane(perceptron(), tmp_path / "s.h5", engine="batched")
     done = partial.done["train_loss"].sum()
     assert 0 < done < 49

@@ -1,0 +1,62 @@
+"""Problems that behave otherwise in the processes of a pool, which import them by name."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import cases
+import torch
+from torch import Tensor, nn
+
+import landscape
+
+
+def in_a_pool() -> bool:
+    return multiprocessing.parent_process() is not None
+
+
+def unpicklable() -> landscape.Problem:
+    """A loss that no pickle holds, over data that would be 8 MB."""
+    own = cases.regression()
+    inputs, targets = (tensor.repeat(12000, 1) for tensor in own.data["train"])
+    return landscape.Problem(
+        own.model, lambda model, batch: ((model(batch[0]) - batch[1]) ** 2).mean(1), {"train": (inputs, targets)}
+    )
+
+
+def other_data() -> landscape.Problem:
+    own = cases.perceptron()
+    inputs, targets = own.data["train"]
+    return landscape.Problem(own.model, nn.CrossEntropyLoss(), {"train": (inputs + in_a_pool(), targets)})
+
+
+def other_values() -> landscape.Problem:
+    own = cases.regression()
+    factor = 1.0 + 1e-9 * in_a_pool()
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return factor * ((model(batch[0]) - batch[1]) ** 2).mean(1)
+
+    return landscape.Problem(own.model, loss, own.data)
+
+
+def _far(model: nn.Module) -> bool:
+    return abs(float(model.weight[0]) - 0.9) < 0.01  # one of the last points of a line from -1 to 1
+
+
+def fails_far_out(model: nn.Module, batch: Tensor) -> Tensor:
+    """The sum of the two weights, but for a pool where the first is large."""
+    if in_a_pool() and _far(model):
+        raise ValueError("no value so far out")
+    return model(batch).sum(1)
+
+
+def dies_far_out(model: nn.Module, batch: Tensor) -> Tensor:
+    if in_a_pool() and _far(model):
+        os._exit(3)
+    return model(batch).sum(1)
+
+
+def made(loss: object) -> landscape.Problem:
+    return landscape.Problem(cases.Coordinates(), loss, {"train": torch.zeros(5, 1)})
