@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from contextlib import nullcontext
 
 import cases
 import torch
 from torch import Tensor, nn
 
 import landscape
+
+
+class Halves:
+    """A worker that is no sweep's."""
+
+    computing = nullcontext
+
+    def __init__(self) -> None:
+        self._n = 0
+
+    def half(self, item: int, of: int) -> int:
+        self._n += 1
+        if item % 2:
+            raise ArithmeticError(f"{item} has no half")
+        return of * item // 2
+
+    def account(self) -> int:
+        n, self._n = self._n, 0
+        return n
 
 
 def in_a_pool() -> bool:

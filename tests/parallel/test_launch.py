@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,11 @@ def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True).stdout.endswith(
         "False\n"
     )
+
+
+def test_the_ranks_of_a_pool_are_no_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py.futures._core", SimpleNamespace(SharedPool=object()))
+    assert isinstance(detect_executor({"PMI_SIZE": "4"}), SerialExecutor)
 
 
 def test_serial_maps_in_order_until_told_to_stop() -> None:

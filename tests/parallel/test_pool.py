@@ -297,6 +297,25 @@ def test_no_further_point_is_begun_when_the_time_is_over(tmp_path: Path) -> None
     assert landscape.line(perceptron(), x=(-1, 1, 9), to=to, executor=executor, **QUIET).runs[-1]["points"] == 0
 
 
+@pytest.mark.parametrize("make", [Here, Scrambled, Rounds])
+def test_a_worker_of_any_kind_gives_an_account(make: Callable[[], Any]) -> None:
+    found: dict[int, int] = {}
+    call = Call(None, "half", (10,), pool_cases.Halves)
+    shares = PoolExecutor(make()).run_task(Task(range(0, 200, 2), call, found.__setitem__, seconds=1e-3))
+    assert found == {item: 5 * item for item in range(0, 200, 2)}
+    assert [(share.n_items, share.account) for share in shares] == [(100, 100)]  # one process
+
+
+def test_results_before_an_error_are_taken_in() -> None:
+    found: dict[int, int] = {}
+    task = Task([0, 2, 4, 5, 6], Call(None, "half", (2,), pool_cases.Halves), found.__setitem__, seconds=1e-6)
+    executor = Here()
+    executor._max_workers = 1
+    with pytest.raises(RankError, match="5 has no half"):
+        PoolExecutor(executor).run_task(task)
+    assert list(found)[:3] == [0, 2, 4]
+
+
 # --- what is no pool ---
 
 

@@ -33,7 +33,7 @@ def test_options_are_those_documented() -> None:
         ({"bn": "freeze"}, 'did you mean "frozen"'),
         ({"precision": "float32"}, "one of: fp32"),
         ({"batch_size": 0}, "at least 1"),
-        ({"threads": 0}, "at least 1"),
+        ({"threads": 0}, "--threads must be 1 to 4096, not 0"),
     ],
 )
 def test_wrong_options_are_refused(given: dict[str, Any], words: str) -> None:

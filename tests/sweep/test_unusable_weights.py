@@ -114,7 +114,7 @@ def test_whole_numbers_and_truth_values_never_move() -> None:
         twin = seeded(Table)
         twin.layer.load_state_dict({n: (1 - a) * t + a * end.layer.state_dict()[n] for n, t in model.layer.state_dict().items()})
         assert value == pytest.approx(mse_loss(twin(inputs), targets).item(), rel=2e-6)
-    with pytest.raises(InputError, match='"chosen" names none that is free'):
+    with pytest.raises(InputError, match='"chosen" names none left to move'):
         landscape.line(given, only="chosen", quiet=True)
 
 

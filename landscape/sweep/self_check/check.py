@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from landscape.sweep.self_check.diagnosis import describe_blindness, describe_lo
 
 __all__ = ["SelfCheck", "complain"]
 
+_PACKAGE = str(Path(__file__).resolve().parents[2])
 _NODES = 2  # compared at the end
 _REPEATED, _LOSSY_REPEATED = 1e-6, 1e-2  # a value measured again by the same engine, relative
 _TENTH = 0.1
@@ -239,5 +242,8 @@ def complain(failures: Sequence[str], check: str) -> None:
     """
     if failures and check == "raise":
         raise SelfCheckError(f"self-check failed: {'; '.join(failures)} (--check warn goes on all the same)")
-    for failure in failures:
-        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=8)
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    for failure in failures:  # at the user's own line
+        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=level)
