@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from landscape.errors import InputError, LandscapeError, RunError, SelfCheckError, SelfCheckWarning
     from landscape.io import read
     from landscape.measures import measure
-    from landscape.problem import Problem
-    from landscape.sweep import line, merge, surface
+    from landscape.problem import LambdaObjective, Problem
+    from landscape.sweep import line, merge, stream, surface
 
 __all__ = [
     "InputError",
+    "LambdaObjective",
     "LandscapeError",
     "Problem",
     "RunError",
@@ -34,6 +35,7 @@ __all__ = [
     "merge",
     "plotting",
     "read",
+    "stream",
     "surface",
     "viewer",
     "zoo",
@@ -42,6 +44,7 @@ __all__ = [
 # Where each name comes from. Nothing is imported before it is used: drawing a file needs no torch, measuring no matplotlib.
 _HOMES = {
     "InputError": "errors",
+    "LambdaObjective": "problem",
     "LandscapeError": "errors",
     "Problem": "problem",
     "RunError": "errors",
@@ -52,6 +55,7 @@ _HOMES = {
     "measure": "measures",
     "merge": "sweep",
     "read": "io",
+    "stream": "sweep",
     "surface": "sweep",
 }
 

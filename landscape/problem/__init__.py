@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from landscape.problem.data import Examples
+from landscape.problem.function import LambdaObjective
 from landscape.problem.losses import PerExample, Sums
 from landscape.problem.problem import Problem, resolve
 
-__all__ = ["Examples", "PerExample", "Problem", "Sums", "resolve"]
+__all__ = ["Examples", "LambdaObjective", "PerExample", "Problem", "Sums", "resolve"]

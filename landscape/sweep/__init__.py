@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from landscape.checkpoints import Checkpoint
@@ -14,10 +15,10 @@ from landscape.problem import Problem
 from landscape.sweep.merge_files import merge
 from landscape.sweep.options import Options
 from landscape.sweep.plan import DirectionSpec, plan_line, plan_surface
-from landscape.sweep.run import run
+from landscape.sweep.run import run, run_in_steps
 from landscape.sweep.seeds import check_seeds
 
-__all__ = ["Options", "line", "merge", "surface"]
+__all__ = ["Options", "line", "merge", "stream", "surface"]
 
 
 def line(
@@ -120,3 +121,44 @@ def surface(
     asked = Options.of(options)
     geometry = DirectionSpec(seed, normalize, ignore, only, directions, asked.bn)
     return run(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked, executor)
+
+
+def stream(
+    problem: Problem,
+    start: Checkpoint | None = None,
+    end_x: Checkpoint | None = None,
+    end_y: Checkpoint | None = None,
+    *,
+    x: AxisLike | None = None,
+    y: AxisLike | None = None,
+    orthogonalize: bool = False,
+    executor: Any = None,
+    **options: Any,
+) -> Generator[Surface, None, None]:
+    """Measure a surface and see it grow: what `surface` does with the same arguments, as an iterator.
+
+    In between, torch and its generators are as they were before. `break`, or `close()`, ends the run as Ctrl-C does: its file can be
+    resumed.
+
+    Args:
+        problem: as the others, see `surface`.
+        start: likewise.
+        end_x: likewise.
+        end_y: likewise.
+        x: likewise.
+        y: likewise.
+        orthogonalize: likewise.
+        executor: likewise.
+        **options: seed, normalize, ignore, only, directions, and those of `Options`.
+
+    Yields:
+        A copy of the surface as it is so far, whenever points came in; the last one is that of `surface`, numbers and checks included.
+
+    Raises:
+        InputError: as `surface`, and under mpirun.
+        RunError: as `surface`.
+    """
+    made = {field.name: options.pop(field.name) for field in fields(DirectionSpec) if field.name in options and field.name != "bn"}
+    asked = Options.of(options)
+    geometry = DirectionSpec(**made, bn=asked.bn)
+    return run_in_steps(lambda: plan_surface(problem, start, end_x, end_y, x, y, orthogonalize, geometry), asked, executor)

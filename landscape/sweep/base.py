@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import Only, Role
+from landscape.core.directions import Direction, Only, Role
 from landscape.core.modules import PRUNING, WEIGHT_NORM, effective, effective_name, pruned_entries, stored_in_parts
 from landscape.core.weights import Weights, parameter_names, read
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.problem import LambdaObjective, Problem
 
-__all__ = ["BasePoint", "NamedWeights", "described_filters", "described_only"]
+__all__ = ["BasePoint", "NamedWeights", "along_axes", "described_choice", "described_filters"]
 
 _LISTED = 20  # parameters named one by one in an attribute
 _LONGEST = 50_000  # letters of an attribute that has to hold them all
@@ -110,12 +111,32 @@ def described_filters(problem: Problem, model_roles: Mapping[str, Role], names: 
     return {name: text for name, text in found.items() if text}
 
 
-def described_only(only: Only, names: Sequence[str]) -> str:
-    """What a file says of `only`: the glob, or the names that a predicate chose; of very many the first and a digest of all."""
-    if only is None or isinstance(only, str):
-        return only or ""
-    text = ", ".join(names)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+def described_choice(ignored: Sequence[str], only: Only, names: Sequence[str]) -> dict[str, Any]:
+    """What a file says of the parameters that move: of `only` the glob, or the names that a predicate chose.
+
+    Of very many it says the first, and a digest of all.
+    """
+    text = only or "" if only is None or isinstance(only, str) else ", ".join(names)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+    return {"ignore": ",".join(ignored) or "none", "only": text}
+
+
+def along_axes(function: LambdaObjective, axes: Sequence[str]) -> tuple[list[Direction], dict[str, Any]]:
+    """The unit vectors of a function's coordinates, and what a file says of them.
+
+    Raises:
+        InputError: for more axes than it has coordinates.
+    """
+    if len(axes) > function.n_coordinates:
+        raise InputError(f"{function.name} is a function of one coordinate, which has a line and no surface")
+    units = torch.eye(function.n_coordinates, dtype=torch.float64)
+    directions = [
+        Direction({"place": unit}, attributes={"label": axis, "source": "function", "normalize": "none"})
+        for axis, unit in zip(axes, units, strict=False)
+    ]
+    told = {"ignore": "none", "only": "", "objective": "a function of the coordinates: no weights, no self-check"}
+    return directions, told | ({"cosine": 0.0} if len(axes) > 1 else {})
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,8 +25,6 @@ from landscape.sweep.setup import check_agreement, check_plan, prepare, read_exi
 
 __all__ = ["run", "run_in_steps"]
 
-Steps = Generator[Surface, None, Surface]
-
 
 def run(plan_of: Callable[[], Plan], options: Options, pool: Any = None) -> Surface:
     """Measure what a plan asks for; under mpirun every rank calls this, and gets the surface at the end.
@@ -50,38 +48,37 @@ def run(plan_of: Callable[[], Plan], options: Options, pool: Any = None) -> Surf
         raise
 
 
-def run_in_steps(plan_of: Callable[[], Plan], options: Options, pool: Any = None) -> Steps:
-    """The same, step by step: whoever asks for the next surface has torch's state as it was before, in between.
+def run_in_steps(plan_of: Callable[[], Plan], options: Options, pool: Any = None) -> Generator[Surface, None, None]:
+    """The same, step by step: copies of the surface so far, and in between torch's state as it was before.
 
     Raises:
         InputError: also under mpirun, where the ranks wait for each other.
     """
     executor = detect_executor() if pool is None else PoolExecutor(pool)
     if executor.n_ranks > 1:
-        error = InputError("stream is for one process, or one with executor=; under mpirun use surface")
+        error = InputError("a stream is of one process, or of one with executor=; under mpirun use surface")
         executor.fail(error)
         raise error
-    steps, gpu = _steps(plan_of, options, executor), None
-    threads = choose_threads(options.threads, executor)
+    steps, threads, gpu = _steps(plan_of, options, executor), choose_threads(options.threads, executor), None
     while True:
         with isolated(threads):
             if gpu is not None:
                 torch.cuda.set_device(gpu)
             try:
-                so_far = next(steps)
+                surface, over = next(steps).copy(), False
             except StopIteration as end:
-                surface: Surface = end.value
-                return surface
+                surface, over = end.value, True
             gpu = torch.cuda.current_device() if uses_gpu() else None
         try:
-            yield so_far
+            yield surface
         except BaseException as error:  # nobody asks any more
             with isolated(threads):
                 steps.throw(error)
-            raise
+        if over:
+            return
 
 
-def _steps(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> Steps:
+def _steps(plan_of: Callable[[], Plan], options: Options, executor: Executor) -> Generator[Surface, None, Surface]:
     limit = seconds_of(options.time_limit)
     deadline = math.inf if limit is None else time.monotonic() + limit
     with Progress(options.quiet or not executor.is_root) as progress, ExitStack() as held:

@@ -16,7 +16,7 @@ import landscape
 from landscape.core import weights
 from landscape.core.directions import normals, random_direction, roles, select_parameters
 from landscape.errors import InputError, UserCodeError
-from landscape.sweep.base import described_only
+from landscape.sweep.base import described_choice
 
 QUIET: dict[str, Any] = {"quiet": True, "threads": 1, "device": "cpu"}
 
@@ -155,6 +155,6 @@ def test_a_surface_of_the_parameters_a_predicate_chose(tmp_path: Path) -> None:
 
 def test_thousands_of_names_fit_a_file_and_differ_by_a_digest() -> None:
     names = [f"layers.{i}.weight" for i in range(5000)]
-    first, second = (described_only(lambda *_: True, chosen) for chosen in (names, [*names[:-1], "another"]))
+    first, second = (described_choice((), lambda *_: True, chosen)["only"] for chosen in (names, [*names[:-1], "another"]))
     assert first != second
     assert len(first) < 60_000
