@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from landscape.core.surface import Metric, Surface
+from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.evaluate import Measurement, Objective, Sample, main_type
 from landscape.parallel import Executor
+from landscape.problem import Examples
 from landscape.sweep.agreement import agree, allowed_relative, apart
 from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
+from landscape.sweep.provenance import package_version, source_commit
 
-__all__ = ["compare_ranks", "describe_difference", "losses_off_origin", "measure_again", "measured_as", "metrics_of", "nan_counts"]
+__all__ = [
+    "check_agreement",
+    "compare_identities",
+    "compare_ranks",
+    "describe_difference",
+    "identity",
+    "losses_off_origin",
+    "measure_again",
+    "measured_as",
+    "metrics_of",
+    "nan_counts",
+]
 
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -77,6 +93,41 @@ def metrics_of(plan: Plan, keys: Sequence[tuple[str, str]]) -> list[Metric]:
             )
     found = [Metric(split, metric, plan.problem.loss.unit(metric)) for split, metric in keys]
     return sorted(found, key=lambda metric: metric.name != "loss")
+
+
+def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> None:
+    """Every rank has to have the same code, model, directions and data before the first point is measured."""
+    everybody = executor.gather(identity(plan, samples, calibration))
+    executor.on_root(lambda: compare_identities(everybody))
+
+
+def identity(plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, str]:
+    """What a process computes with, and where."""
+    return {
+        "host": socket.gethostname(),
+        "package version": package_version(),
+        "package commit": source_commit(),
+        "torch version": str(torch.__version__),
+        "weights": digest(plan.subspace.origin),
+        "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
+        "data": " ".join(sample.sha256 for sample in samples) + (calibration.sha256 if calibration is not None else ""),
+    }
+
+
+def compare_identities(everybody: Sequence[Mapping[str, str]]) -> None:
+    """Refuse processes that compute with something else than the first.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    first, *others = everybody
+    for rank, theirs in enumerate(others, start=1):
+        changed = [what for what in first if what != "host" and theirs[what] != first[what]]
+        if changed:
+            raise InputError(
+                f"rank {rank} on {theirs['host']} has other {', '.join(changed)} than rank 0 on {first['host']}; "
+                "give every rank the same files and code"
+            )
 
 
 def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples: Sequence[Sample]) -> str:

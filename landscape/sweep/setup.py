@@ -1,45 +1,49 @@
-"""The bench a rank works at: the objective on its device, and what has to hold before the first point is measured."""
+"""What a rank computes with: its examples, and the engine on its device, chosen and built here alone."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from landscape.atomic import check_target
-from landscape.core.surface import Axis, Surface
-from landscape.core.weights import digest
-from landscape.errors import InputError
-from landscape.evaluate import Engine, Objective, Sample, choose, free_bytes, main_type, out_of_memory
+from landscape.core.surface import Surface
+from landscape.errors import InputError, UserCodeError, in_a_line
+from landscape.evaluate import (
+    Engine,
+    Objective,
+    Sample,
+    agree,
+    calibrate,
+    choose,
+    free_bytes,
+    has_images,
+    main_type,
+    out_of_memory,
+)  # fmt: skip
 from landscape.parallel import Executor
 from landscape.problem import Examples
-from landscape.progress import Progress
-from landscape.sweep.devices import Placement, choose_device, described, n_sharing
-from landscape.sweep.engine_choice import settle
-from landscape.sweep.options import Options, bytes_of
+from landscape.progress import Progress, duration
+from landscape.sweep import devices
+from landscape.sweep.devices import Placement, choose_device, n_sharing
+from landscape.sweep.options import Options, bytes_of, seconds_of
 from landscape.sweep.plan import Plan
-from landscape.sweep.provenance import package_version, source_commit
 
-__all__ = [
-    "RunContext",
-    "check_agreement",
-    "check_plan",
-    "choose_examples",
-    "compare_identities",
-    "identity",
-    "prepare",
-    "read_existing",
-    "reserved",
-]
+__all__ = ["RunContext", "choose_examples", "describe_engine", "prepare"]
 
-_MANY_POINTS = 1_000_000
-_MOST_POINTS = 10_000_000  # as many as are read back from a file
+_SHORT_RUN = 30.0  # seconds; trying out engines takes a few, and below this the usual one is as good
+_STORED = {
+    "engine": "mode",
+    "batch_size": "batch_size",
+    "lanes": "points_per_pass",
+    "channels_last": "channels_last",
+    "folded": "folded",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,59 +55,6 @@ class RunContext:
     samples: list[Sample]
     calibration: Examples | None
     batch_size_asked: int  # before a lack of memory halved it
-
-
-@contextmanager
-def reserved(options: Options, note: Callable[[str], None]) -> Iterator[None]:
-    """The run's file, kept to this process from before it is read to the end.
-
-    Raises:
-        InputError: when it cannot be written, or another process is writing it.
-    """
-    if options.to is None:
-        yield
-        return
-    from landscape import io  # here, so that surfaces in memory need no h5py
-
-    with io.writing(check_target(options.to), note):
-        yield
-
-
-def check_plan(plan: Plan, options: Options) -> Plan:
-    """The plan, after what can be refused before any data are read."""
-    n_points = plan.grid.n_points
-    if n_points > _MOST_POINTS:
-        raise InputError(f"the axes make {n_points:,} points, a surface has {_MOST_POINTS:,} at most; ask for fewer")
-    if n_points >= _MANY_POINTS and not options.yes:
-        raise InputError(f"the axes make {n_points:,} points; pass --yes to confirm, or ask for fewer")
-    double = options.precision == "fp64" or (options.precision is None and main_type(plan.problem.model) == torch.float64)
-    for axis in plan.axes:
-        if axis.name != "seed":
-            _check_coordinates(axis, torch.float64 if double else torch.float32)
-    for split in options.splits(plan.problem.splits):
-        plan.problem.examples(split)
-    return plan
-
-
-def _check_coordinates(axis: Axis, dtype: torch.dtype) -> None:
-    """Refuse coordinates that the weights' type cannot tell from infinity, or from 0."""
-    limits, sizes, name = torch.finfo(dtype), np.abs(axis.values), str(dtype).removeprefix("torch.")
-    if sizes.max() > limits.max:
-        raise InputError(f"{axis.name} reaches {sizes.max():.3g}, which is infinite in {name}; ask for a smaller range")
-    if (lost := sizes[(sizes > 0) & (sizes < limits.tiny)]).size:
-        raise InputError(f"{axis.name} has a point at {lost.max():.3g}, which is 0 in {name}; ask for a larger range")
-
-
-def read_existing(options: Options) -> Surface | None:
-    """The surface in the file to go on with; None where there is none, or it is to be replaced."""
-    if options.to is None or options.overwrite or not Path(options.to).exists():
-        return None
-    from landscape import io
-
-    try:
-        return io.read(options.to)
-    except InputError as error:
-        raise InputError(f"{error}; nothing was overwritten: choose another name, or --overwrite to replace it") from error
 
 
 def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | None, progress: Progress) -> RunContext:
@@ -118,15 +69,16 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     if "bn_reason" in plan.attributes:
         progress.note(f"batch norm {plan.bn}: {plan.attributes['bn_reason']}")
     samples, calibration = executor.on_all_ranks(lambda: choose_examples(plan, options))
-    settled = executor.on_root(lambda: settle(plan, options, device, samples, old, executor.n_workers, progress))
     mine = Placement.of(device)
     places = executor.gather(mine)
     if executor.n_ranks > 1:
-        progress.note(described(places))
+        progress.note(devices.described(places))
     memory = executor.on_all_ranks(lambda: bytes_of(options.memory, free_bytes(device))) / n_sharing(mine, places)
+    trial = _Trial(plan, samples, calibration, progress)
+    settled = executor.on_root(lambda: _choose_engine(trial, options, device, memory, old, executor.n_workers))
     engine, asked = replace(settled, device=device, memory=memory), settled.batch_size or 1
     while True:
-        objective = executor.on_all_ranks(partial(_tried, plan, samples, engine, calibration))
+        objective = executor.on_all_ranks(partial(trial.computing, engine))
         if all(executor.gather(objective is not None)) and objective is not None:
             return RunContext(plan, objective, samples, calibration, asked)
         size = engine.batch_size or 1
@@ -141,18 +93,6 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
         progress.note(f"a batch of {size} does not fit the memory of {device}: computing {size // 2} at once")
 
 
-def _tried(plan: Plan, samples: Sequence[Sample], engine: Engine, calibration: Examples | None) -> Objective | None:
-    """The objective once it computed a whole batch; None where that did not fit the memory."""
-    try:
-        objective = Objective(plan.problem, plan.subspace, samples, engine, calibration)
-        objective.trial()
-    except Exception as error:
-        if out_of_memory(error):
-            return None
-        raise
-    return objective
-
-
 def choose_examples(plan: Plan, options: Options) -> tuple[list[Sample], Examples | None]:
     """The examples measured on, by split, and those batch norm is recalibrated on."""
     splits = options.splits(plan.problem.splits)
@@ -162,36 +102,132 @@ def choose_examples(plan: Plan, options: Options) -> tuple[list[Sample], Example
     return samples, plan.problem.examples("train")
 
 
-def check_agreement(executor: Executor, context: RunContext) -> None:
-    """Every rank has to have the same code, model, directions and data before the first point is measured."""
-    everybody = executor.gather(identity(context.plan, context.samples, context.calibration))
-    executor.on_root(lambda: compare_identities(everybody))
+class _Trial:
+    """Builds the objective, and tries it out; the one that the engine was chosen with is the one that computes."""
+
+    def __init__(self, plan: Plan, samples: Sequence[Sample], calibration: Examples | None, progress: Progress) -> None:
+        self.plan, self.samples, self.progress = plan, samples, progress
+        self._calibration = calibration
+        self._has_images = has_images(plan.problem.model)
+        self._built: Objective | None = None
+
+    def let_go(self) -> None:
+        """Make room in memory for others."""
+        self._built = None
+
+    def computing(self, engine: Engine) -> Objective | None:
+        """The objective once it computed a whole batch; None where that did not fit the memory."""
+        if self._built is not None and self._built.engine == engine:
+            return self._built
+        self._built = None  # its memory is needed
+        try:
+            self._built = self._objective(engine)
+            self._built.trial()
+        except Exception as error:
+            if out_of_memory(error):
+                self._built = None
+                return None
+            raise
+        return self._built
+
+    def timed(self, engine: Engine) -> tuple[Engine, float]:
+        """The engine with its batch size settled, eager where it fails otherwise, and about what a point costs, in seconds."""
+        try:
+            self._built = self._objective(engine)
+            self._built.trial()
+            started = time.perf_counter()
+            n_examples = self._built.trial()
+            seconds = (time.perf_counter() - started) / n_examples * sum(sample.size for sample in self.samples)
+            _check_batched(self._built)
+        except Exception as error:
+            built, self._built = self._built, None
+            if out_of_memory(error):  # it is halved later, when every rank has tried its own memory
+                return built.engine if built is not None else replace(engine, batch_size=engine.batch_size or 1), 0.0
+            if isinstance(error, InputError):
+                raise
+            if engine.channels_last and self._has_images:  # x.view(n, -1) after a convolution wants the plain layout
+                return self.timed(replace(engine, channels_last=False))
+            if engine.mode == "eager":
+                raise
+            cause = error.__cause__ if isinstance(error, UserCodeError) and error.__cause__ is not None else error
+            self.progress.note(f"the model cannot be {engine.mode} ({in_a_line(cause)[:120]}); computing eagerly")
+            return self.timed(replace(engine, mode="eager"))
+        return self._built.engine, seconds
+
+    def _objective(self, engine: Engine) -> Objective:
+        return Objective(self.plan.problem, self.plan.subspace, self.samples, engine, self._calibration)
 
 
-def identity(plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, str]:
-    """What a process computes with, and where."""
+def _choose_engine(
+    trial: _Trial, options: Options, device: torch.device, memory: float, old: Surface | None, n_workers: int
+) -> Engine:
+    """The engine of a run.
+
+    A resumed run computes as the file says it was begun. One that is short, or told its engine, is not tried out: what it computes
+    with follows from the problem alone. A model that cannot be compiled or mapped over is computed eagerly.
+
+    Raises:
+        InputError: for settings that do not go together.
+    """
+    plan, samples, progress = trial.plan, trial.samples, trial.progress
+    precision = options.precision or ("fp64" if main_type(plan.problem.model) == torch.float64 else "fp32")
+    asked = {"batch_size": options.batch_size, "mode": options.engine}
+    given = {**_stored(old), **{name: value for name, value in asked.items() if value is not None}}
+    engine = Engine(device, precision, bn=plan.bn, tolerance=options.tolerance, offload=options.offload, memory=memory, **given)
+    engine, seconds = trial.timed(engine)
+    limit = seconds_of(options.time_limit)
+    total = seconds * _n_left(plan, samples, old)  # not the share of a rank: the engine must not depend on how many there are
+    if _stored(old) or options.engine is not None or total < _SHORT_RUN or not plan.problem.per_example:
+        return engine
+    n_points = math.ceil(min(total / n_workers, math.inf if limit is None else limit) / seconds)
+    trial.let_go()
+    found = calibrate(plan.problem, plan.subspace, samples, engine, n_points, options.batch_size is not None)
+    if found.engine == engine:
+        progress.note(f"engine: {describe_engine(engine)}, as nothing tried was faster by a tenth")
+    else:
+        progress.note(
+            f"engine: {describe_engine(found.engine)}, {found.seconds_before / found.seconds:.2f} × the speed of {describe_engine(engine)} "
+            f"({duration(found.seconds)} instead of {duration(found.seconds_before)} a point)"
+        )
+    return found.engine
+
+
+def describe_engine(engine: Engine) -> str:
+    """An engine in a few words."""
+    layout = "channels last" if engine.channels_last else "channels first"
+    layout += ", batch norm folded" if engine.folded else ""
+    points_per_pass = f" {engine.points_per_pass} points at once" if engine.mode == "batched" else ""
+    return f"{engine.mode}{points_per_pass}, batch {engine.batch_size}, {layout}"
+
+
+def _stored(old: Surface | None) -> dict[str, Any]:
+    """The settings a file was begun with; a file of another origin has none."""
+    run: Mapping[str, Any] = old.runs[-1] if old is not None and old.runs else {}
+    kinds = {"engine": str, "batch_size": int, "lanes": int, "channels_last": bool, "folded": bool}
     return {
-        "host": socket.gethostname(),
-        "package version": package_version(),
-        "package commit": source_commit(),
-        "torch version": str(torch.__version__),
-        "weights": digest(plan.subspace.origin),
-        "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
-        "data": " ".join(sample.sha256 for sample in samples) + (calibration.sha256 if calibration is not None else ""),
+        field: kinds[name](run[name])
+        for name, field in _STORED.items()
+        if name in run and (name != "lanes" or run.get("engine") == "batched")
     }
 
 
-def compare_identities(everybody: Sequence[Mapping[str, str]]) -> None:
-    """Refuse processes that compute with something else than the first.
+def _n_left(plan: Plan, samples: Sequence[Sample], old: Surface | None) -> int:
+    """How many points are not measured yet on every split."""
+    losses = [f"{sample.split}_loss" for sample in samples]
+    if old is None or not all(key in old.done for key in losses):
+        return plan.grid.n_points
+    return plan.grid.n_points - int(np.logical_and.reduce([old.done[key] for key in losses]).sum())
+
+
+def _check_batched(objective: Objective) -> None:
+    """A model that holds its weights in other ways than as parameters stays where it is when they are replaced.
 
     Raises:
-        InputError: naming what differs.
+        RuntimeError: when points computed at once are not those points.
     """
-    first, *others = everybody
-    for rank, theirs in enumerate(others, start=1):
-        changed = [what for what in first if what != "host" and theirs[what] != first[what]]
-        if changed:
-            raise InputError(
-                f"rank {rank} on {theirs['host']} has other {', '.join(changed)} than rank 0 on {first['host']}; "
-                "give every rank the same files and code"
-            )
+    if objective.engine.mode != "batched":
+        return
+    place = (0.1,) * objective.n_directions
+    (at_once,) = objective.measure_all([place])  # first, while the model itself stands elsewhere
+    if not agree(objective.measure(place), at_once, 1e-2 if objective.engine.reduced_precision else 1e-4):
+        raise RuntimeError("points computed at once get other values")

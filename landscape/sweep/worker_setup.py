@@ -13,14 +13,14 @@ from torch import nn
 from landscape.errors import RunError
 from landscape.evaluate import Engine, Objective, Sample
 from landscape.problem import Examples, Problem, resolve
-from landscape.sweep.checks import describe_difference, losses_off_origin
+from landscape.sweep.checks import compare_identities, describe_difference, identity, losses_off_origin
 from landscape.sweep.isolation import isolated
 from landscape.sweep.options import Options
 from landscape.sweep.paired_errors import PairedErrors
 from landscape.sweep.plan import Plan
 from landscape.sweep.point_worker import PointWorker
 from landscape.sweep.precision_audit import Audit
-from landscape.sweep.setup import RunContext, choose_examples, compare_identities, identity
+from landscape.sweep.setup import RunContext, choose_examples
 
 __all__ = ["RemoteWorker", "WorkerSetup"]
 

@@ -385,8 +385,8 @@ def make():
 def act():
     open("measured", "w").close()
 if rank == 1 and sys.argv[1] == "package version":
-    from landscape.sweep import setup
-    setup.package_version = lambda: "0.0.1"
+    from landscape.sweep import checks
+    checks.package_version = lambda: "0.0.1"
 if sys.argv[1] == "weights":
     torch.save(make().model.state_dict(), f"a{{rank}}.pt")
     os.chdir("."), sys.exit(main(["line", "__main__:make", f"a{{rank}}.pt", "--x", "0:1:9", "--threads", "1", "--ignore", "none",

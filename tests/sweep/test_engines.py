@@ -17,9 +17,9 @@ from torch import Tensor, nn
 import landscape
 from landscape import Problem, Surface
 from landscape.errors import InputError, RunError
-from landscape.evaluate import Calibration, Engine
+from landscape.evaluate import Calibration, Engine, Objective
 from landscape.report import describe
-from landscape.sweep import engine_choice
+from landscape.sweep import setup
 from landscape.sweep.precision_audit import Audit
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
@@ -67,10 +67,10 @@ def test_a_short_run_is_not_tried_out_and_a_long_one_is(
         assert n_points in (49, 50)  # a division of seconds by seconds, rounded up
         return Calibration(replace(engine, batch_size=5), 1.0, 2.0)
 
-    monkeypatch.setattr(engine_choice, "calibrate", calibrate)
+    monkeypatch.setattr(setup, "calibrate", calibrate)
     assert plane(perceptron()).runs[0]["batch_size"] == 29
     assert not asked
-    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
+    monkeypatch.setattr(setup, "_SHORT_RUN", 0.0)
     found = plane(perceptron(), quiet=False)
     assert found.runs[0]["batch_size"] == 5
     assert len(asked) == 1
@@ -83,9 +83,17 @@ def test_a_short_run_is_not_tried_out_and_a_long_one_is(
     assert len(asked) == 1  # told, not tried
 
 
+@pytest.mark.parametrize("options", [{}, {"engine": "batched"}, {"bn": "recalibrated"}, {"batch_size": 7, "precision": "bf16"}])
+def test_the_engine_is_built_once(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(setup, "Objective", lambda *given: built.append(Objective(*given)) or built[-1])
+    plane(images(), **options)
+    assert len(built) == 1
+
+
 def test_a_real_trial_ends_in_an_engine_that_measures_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = plane(images(), n=3).values["train_loss"]
-    monkeypatch.setattr(engine_choice, "_SHORT_RUN", 0.0)
+    monkeypatch.setattr(setup, "_SHORT_RUN", 0.0)
     assert plane(images(), n=3).values["train_loss"] == pytest.approx(usual, rel=1e-5)
 
 
