@@ -61,6 +61,23 @@ def other_values() -> landscape.Problem:
     return landscape.Problem(own.model, loss, own.data)
 
 
+def weight_normed() -> landscape.Problem:
+    problem = cases.images()
+    nn.utils.parametrizations.weight_norm(problem.model.head)
+    return problem
+
+
+def three_threads() -> landscape.Problem:
+    """A loss that is right with three threads alone."""
+    own = cases.regression()
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        assert torch.get_num_threads() == 3
+        return ((model(batch[0]) - batch[1]) ** 2).mean(1)
+
+    return landscape.Problem(own.model, loss, own.data)
+
+
 def _far(model: nn.Module) -> bool:
     return abs(float(model.weight[0]) - 0.9) < 0.01  # one of the last points of a line from -1 to 1
 

@@ -182,8 +182,7 @@ def test_what_no_import_finds_travels_with_cloudpickle(pool: ProcessPoolExecutor
 
 
 def test_effective_weights_travel_beside_the_import_string(pool: ProcessPoolExecutor) -> None:
-    problem = resolve("cases:images")
-    nn.utils.parametrizations.weight_norm(problem.model.head)
+    problem = resolve("pool_cases:weight_normed")
     ours, theirs = (landscape.line(problem, x=(-1, 1, 5), executor=executor, **QUIET) for executor in (None, pool))
     check_same(ours, theirs)
 
@@ -202,7 +201,7 @@ def test_a_worker_that_is_not_like_the_root_is_refused(pool: ProcessPoolExecutor
 
 def test_the_callers_state_is_its_own_again(pool: ProcessPoolExecutor) -> None:
     before = pool.submit(_state).result()
-    landscape.line(perceptron(), x=(-1, 1, 5), executor=pool, quiet=True, device="cpu", threads=2)
+    landscape.line(resolve("pool_cases:three_threads"), x=(-1, 1, 5), executor=pool, quiet=True, device="cpu", threads=3)
     assert before in {pool.submit(_state).result() for _ in range(8)}
 
 
