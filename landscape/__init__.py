@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from landscape.errors import InputError, LandscapeError, RunError, SelfCheckError, SelfCheckWarning
     from landscape.io import read
     from landscape.measures import measure
-    from landscape.problem import Problem
-    from landscape.sweep.functions import line, surface
+    from landscape.problem import LambdaObjective, Problem
+    from landscape.sweep.functions import line, stream, surface
     from landscape.sweep.merge_files import merge
 
 __all__ = [
     "InputError",
+    "LambdaObjective",
     "LandscapeError",
     "Problem",
     "RunError",
@@ -35,6 +36,7 @@ __all__ = [
     "merge",
     "plotting",
     "read",
+    "stream",
     "surface",
     "viewer",
     "zoo",
@@ -43,6 +45,7 @@ __all__ = [
 # Where each name comes from. Nothing is imported before it is used: drawing a file needs no torch, measuring no matplotlib.
 _HOMES = {
     "InputError": "errors",
+    "LambdaObjective": "problem",
     "LandscapeError": "errors",
     "Problem": "problem",
     "RunError": "errors",
@@ -53,6 +56,7 @@ _HOMES = {
     "measure": "measures",
     "merge": "sweep.merge_files",
     "read": "io",
+    "stream": "sweep.functions",
     "surface": "sweep.functions",
 }
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
@@ -44,6 +45,7 @@ class Option:
         flags: what is typed for it; `--its-name` where nothing is said.
         required: whether the command line wants it, though Python has a default.
         typed: whether the command line has it.
+        or_function: how a function is called that Python takes in place of a word.
         read: makes a value of what was typed; by the type where nothing is said.
         check: makes of a value what is kept of it.  Like `read` it raises an `InputError` that says what is wrong with the value.
     """
@@ -56,6 +58,7 @@ class Option:
     flags: tuple[str, ...] = ()
     required: bool = False
     typed: bool = True
+    or_function: str = ""
     read: Callable[[str], Any] | None = None
     check: Callable[[Any], Any] | None = None
 
@@ -91,8 +94,8 @@ class Parameter:
         option = self.option
         if value is None and self.default is not None:
             raise TypeError("None")
-        if value is None:
-            return None
+        if value is None or (option.or_function and callable(value)):
+            return value
         if option.choices and value not in option.choices:
             raise InputError(f'"{value}" is unknown: {did_you_mean(str(value), option.choices)}')
         return option.check(value) if option.check else value
@@ -145,10 +148,12 @@ def takes(options: Callable[P, T]) -> Callable[[Callable[[T], R]], Callable[P, R
         returned = inspect.signature(function).return_annotation
         call.__signature__ = inspect.Signature(shown, return_annotation=returned)  # type: ignore[attr-defined]
         told = "".join(
-            f"\n        {p.name}: {(p.option.choices and '|'.join(p.option.choices) + '; ') or ''}{p.help}."
+            f"\n        {p.name}: {(p.option.choices and '|'.join(p.option.choices) + '; ') or ''}{p.help}{p.option.or_function and f'; or a function {p.option.or_function}'}."
             for p in declared.values()
         )
-        call.__doc__ = (function.__doc__ or "").replace("\n\n    Returns:", f"\n\n    Args:{told}\n\n    Returns:", 1)
+        call.__doc__ = re.sub(
+            r"\n\n    (?=Returns:|Yields:)", lambda _: f"\n\n    Args:{told}\n\n    ", function.__doc__ or "", count=1
+        )
         return call
 
     return decorate

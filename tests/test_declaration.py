@@ -40,7 +40,7 @@ def test_help_in_python_shows_every_option_with_its_default(name: str, function:
 def test_the_command_has_the_options_and_defaults_of_the_function(name: str, function: Any, options: type[Options]) -> None:
     typed = vars(parse([name, "problem", "a.pt", "-o", "out.h5"]))
     for field in fields(options):
-        if field.name not in ("problem", "start", "to", "command"):
+        if field.name not in ("problem", "start", "to", "command", "executor"):
             assert typed[field.name] == inspect.signature(function).parameters[field.name].default, field.name
     assert (typed["problem"], typed["start"], typed["to"]) == ("problem", "a.pt", "out.h5")
     assert "command" in COMMANDS[name].parameters  # though it is not typed

@@ -376,7 +376,7 @@ def test_when_nothing_moves_or_words_are_wrong_it_says_so() -> None:
         moved(model, (), "head.*")
     with pytest.raises(InputError, match='did you mean "bias"'):
         moved(model, ("biases",))
-    with pytest.raises(InputError, match="none left to move"):
+    with pytest.raises(InputError, match="the model has none left to move"):
         moved(model.requires_grad_(False), ())
 
 

@@ -51,7 +51,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "io": ({"atomic", "errors", "core.grid", "core.surface"}, {"h5py", "numpy", "vtk", "vtkmodules"}),
     "plotting": ({"atomic", "errors"} | NUMBERS, {"matplotlib", "mpl_toolkits", "numpy"}),
     "viewer": ({"atomic", "errors"} | NUMBERS, {"matplotlib", "numpy"}),
-    "parallel": ({"errors", "core.grid", "output"}, {"mpi4py", "numpy", "torch"}),
+    "parallel": ({"errors", "core.grid", "output"}, {"cloudpickle", "mpi4py", "numpy", "torch"}),
     "checkpoints": ({"errors", "core.modules", "core.weights"}, {"torch"}),
     "problem": ({"errors", "core.shared_memory", "core.modules", "core.weights", "checkpoints"}, {"numpy", "torch"}),
     "reference": ({"errors", "core.modules", "problem"}, {"torch"}),

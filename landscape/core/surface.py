@@ -191,6 +191,10 @@ class Surface:
         part = next((part for part in finest_first if done[np.ix_(*part)].all()), None)
         return None if part is None else self._restricted(part)
 
+    def copy(self) -> Surface:
+        """The same surface with arrays of its own."""
+        return self._restricted([np.arange(n) for n in self.shape])
+
     def _restricted(self, part: Sequence[np.ndarray]) -> Surface:
         """The surface at the indices `part`, one array for each axis."""
         chosen = np.ix_(*part)

@@ -230,14 +230,16 @@ class Objective:
 
     def _fitting(self, problem: Problem, samples: Sequence[Sample], engine: Engine) -> int:
         """A power of two at which the largest activation of a batch has a size the device works well at."""
+        most = min(_LARGEST_BATCH, max(sample.size for sample in samples))
         if not problem.loss.per_example:
-            return _USUAL_BATCH  # a loss of whole batches depends on their size: it should not depend on the model's inside
+            return min(
+                _USUAL_BATCH, most
+            )  # a loss of whole batches depends on their size: it should not depend on the model's inside
         size = min(2, samples[0].size)
         examples = map_tensors(self._form.of, samples[0].examples.batch(0, size))
         with computing(engine.device, "fp32"):
             largest = largest_activation(self._model, self._loss, examples, size)
         fitting = max(1, _ACTIVATIONS[engine.device.type] // largest)
-        most = _LARGEST_BATCH
         if engine.mode == "compiled":  # for whole batches of one size
             most = min(most, SMALLEST_LOOK if engine.tolerance else samples[0].size)
         return int(min(2 ** math.floor(math.log2(fitting)), most))

@@ -1,6 +1,7 @@
-"""Executors: who computes the points. One process, or the ranks of an MPI job.
+"""Executors: who computes the points. One process, the ranks of an MPI job, or a pool of processes that the user made.
 
-Rank 0 hands items out as ranks ask for more, and computes itself. While it is inside a point, somebody has to answer the others:
+A pool's processes wait for what this process hands out (see `pool`). Of an MPI job rank 0 hands items out as ranks ask for more, and
+computes itself. While it is inside a point, somebody has to answer the others:
 
 - It could answer between its own points: free of cost, but every other rank then waits up to a whole point of rank 0.
 - The others could help themselves from a counter in rank 0's memory (one-sided MPI). Under MPICH that counter stands still while
@@ -12,21 +13,26 @@ thread is also what writes the file and watches over the ranks, which has to go 
 the three costs is measured by scripts/benchmarks, and its results tell.
 """
 
-from landscape.parallel.executor import Executor, SerialExecutor, Share, Task, usable_cores
+from landscape.parallel.executor import Call, Executor, SerialExecutor, Share, Steps, Task, exhausted, usable_cores
 from landscape.parallel.launch import detect_executor, detect_rank
 from landscape.parallel.mpi import MPIExecutor
+from landscape.parallel.pool import PoolExecutor
 from landscape.parallel.remote_errors import without_tracebacks
 from landscape.parallel.schedule import Schedule
 
 __all__ = [
+    "Call",
     "Executor",
     "MPIExecutor",
+    "PoolExecutor",
     "Schedule",
     "SerialExecutor",
     "Share",
+    "Steps",
     "Task",
     "detect_executor",
     "detect_rank",
+    "exhausted",
     "usable_cores",
     "without_tracebacks",
 ]

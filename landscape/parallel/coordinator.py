@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from landscape.errors import RankError, RunError
-from landscape.parallel.executor import Task
+from landscape.parallel.executor import HEARTBEAT, Task
 from landscape.parallel.schedule import Schedule
 
 __all__ = ["Coordinator", "WorkerMessage"]
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.004  # seconds between looks at the messages; they cost rank 0's computing about 1 %
-_TENDING = 1.0  # seconds
 _SILENCE, _SLOWER = 60.0, 20.0  # a rank is given up after so many seconds, or so many times the slowest hand-out
 _PAUSED = 5.0  # seconds between two looks from which on the process itself was stopped, and other ranks' silence means nothing
 _GRACE = 3.0  # seconds in which the main thread may come out of its item by itself when the job has to end
@@ -137,7 +136,7 @@ class Coordinator:
                 self._dismiss()
                 return
             now = time.monotonic()
-            if now - tended > _TENDING:
+            if now - tended > HEARTBEAT:
                 tended = now
                 self._task.heartbeat()
                 self._watch(now, looked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 
@@ -26,14 +27,15 @@ _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROC
 def detect_executor(environment: Mapping[str, str] | None = None) -> Executor:
     """The executor for how this process was started: `MPIExecutor` under mpirun or srun with several ranks, else `SerialExecutor`.
 
-    Outside a launcher MPI is never imported.
+    Under `python -m mpi4py.futures` it is one process. Outside a launcher MPI is never imported.
 
     Raises:
         InputError: when the launcher started several ranks but MPI is missing or sees only one.
     """
     environment = os.environ if environment is None else environment
     variable = next((name for name in _LAUNCHERS if _number(environment, name) > 1), None)
-    if variable is None:
+    shared = getattr(sys.modules.get("mpi4py.futures._core"), "SharedPool", None)  # then all ranks but this one serve that pool
+    if variable is None or shared is not None:
         return SerialExecutor()
     launcher, n_ranks = _LAUNCHERS[variable], _number(environment, variable)
     try:

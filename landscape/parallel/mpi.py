@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from landscape.errors import InputError, RunError, in_a_line
 from landscape.output import complain
 from landscape.parallel.coordinator import Coordinator, WorkerMessage
-from landscape.parallel.executor import Executor, Share, Task, usable_cores
-from landscape.parallel.remote_errors import RemoteError, capture, packed, readable_traceback, trace_of
+from landscape.parallel.executor import Executor, Share, Steps, Task, usable_cores
+from landscape.parallel.remote_errors import readable_traceback, trace_of
 
 __all__ = ["MPIExecutor"]
 
@@ -57,21 +56,21 @@ class MPIExecutor(Executor):
         users = [core for cores in local.allgather(mine) for core in cores]
         self._cores = sum(1 / users.count(core) for core in mine)
         local.Free()
-        self._name = f"rank {self.rank} on {socket.gethostname()}"
-        self._agreed: BaseException | None = None  # an error that every rank raises
+        self.name = f"rank {self.rank} on {socket.gethostname()}"
         self._leaving = threading.Lock()  # never let go of: one thread ends the job, the others wait for the end
 
     # --- the task ---
 
-    def run_task(self, task: Task[Any, Any]) -> Share:
-        """See `Executor.run_task`."""
-        names = self.gather(self._name)
+    def steps(self, task: Task[Any, Any]) -> Steps:
+        """See `Executor.steps`."""
+        yield from ()
+        names = self.gather(self.name)
         if not self.is_root:
-            return self._work(task)
+            return [self._work(task)]
         coordinator = Coordinator(self._coordinator_comm, task, names, self.fail)
         coordinator.open()
         try:
-            return self._work_at_root(task, coordinator)
+            return [self._work_at_root(task, coordinator)]
         finally:
             coordinator.close()
 
@@ -139,42 +138,16 @@ class MPIExecutor(Executor):
 
     # --- words with all ranks ---
 
-    def on_all_ranks(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.on_all_ranks`."""
-        result, error = capture(function, self._name)
-        self._raise_first(self.gather(error))
-        return result  # type: ignore[return-value]  # no rank raised, so the function returned
-
-    def load_or_receive(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.load_or_receive`.
-
-        Where every rank finds the files, every rank reads them: that is ten times as fast as sending them round (measured by scripts/benchmarks), and asks nothing of
-        rank 0. Only a rank that misses one is sent what rank 0 made of it, if that can be sent.
-        """
-        result, error = capture(function, self._name)
-        errors = self.gather(error)
-        lacking = [rank for rank, other in enumerate(errors) if other is not None and other.file_missing]
-        if errors[0] is None and lacking:
-            parcel = self.on_root(lambda: packed(result))
-            if parcel:
-                errors = [None if rank in lacking else other for rank, other in enumerate(errors)]
-                result = pickle.loads(parcel) if self.rank in lacking else result  # from our own rank 0
-        self._raise_first(errors)
-        return result  # type: ignore[return-value]  # made here or at the root
-
-    def on_root(self, function: Callable[[], Result]) -> Result:
-        """See `Executor.on_root`."""
-        answer: tuple[Result | None, RemoteError | None] = capture(function, "") if self.is_root else (None, None)
-        self._meet()
-        value, error = self._comm.bcast(answer, root=0)
-        self._raise_first([error])
-        return value  # type: ignore[no-any-return]  # the root's function returned it
-
     def gather(self, value: Result) -> list[Result]:
         """See `Executor.gather`."""
         self._meet()
         gathered: list[Result] = self._comm.allgather(value)
         return gathered
+
+    def broadcast(self, value: Result) -> Result:
+        """See `Executor.broadcast`."""
+        self._meet()
+        return self._comm.bcast(value, root=0)  # type: ignore[no-any-return]  # mpi4py has no types
 
     def cores(self) -> float:
         """See `Executor.cores`."""
@@ -193,23 +166,12 @@ class MPIExecutor(Executor):
                 time.sleep(_LONGEST_PAUSE)
             self.abort(error)
 
-    def _raise_first(self, errors: Sequence[RemoteError | None]) -> None:
-        for rank, error in enumerate(errors):
-            if error is not None:
-                self._agreed = error.error_of(rank)
-                raise self._agreed
-
     # --- the end ---
-
-    def fail(self, error: BaseException) -> None:
-        """See `Executor.fail`: MPI would wait for ever for the lost rank's word, so the whole job ends here."""
-        if error is not self._agreed:
-            self.abort(error)
 
     def abort(self, error: BaseException) -> None:
         """See `Executor.abort`."""
         interrupted = isinstance(error, KeyboardInterrupt)
-        place = "" if self.is_root or interrupted else f"{self._name}: "
+        place = "" if self.is_root or interrupted else f"{self.name}: "
         code = 130 if interrupted else getattr(error, "exit_code", 1)
         self._leaving.acquire()
         try:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from landscape.errors import InputError, LandscapeError, MissingFileError, RankError, RunError, in_a_line
 
-__all__ = ["RemoteError", "capture", "packed", "readable_traceback", "trace_of", "without_tracebacks"]
+__all__ = ["ElsewhereError", "RemoteError", "capture", "packed", "readable_traceback", "trace_of", "without_tracebacks"]
 
 Result = TypeVar("Result")
 _traces_hidden: list[bool] = []  # one entry for each `without_tracebacks` that is open
@@ -32,12 +32,15 @@ class RemoteError:
         if rank and isinstance(error, LandscapeError):
             error = type(error)(f"{self.name}: {error}")
         if self.trace and error.__cause__ is None:  # an error travels without its cause
-            error.__cause__ = _ElsewhereError(f'\n"""\n{self.trace}\n"""')
+            error.__cause__ = ElsewhereError(self.trace)
         return error
 
 
-class _ElsewhereError(Exception):
+class ElsewhereError(Exception):
     """The cause of an error that happened on some rank: its text is that rank's traceback."""
+
+    def __init__(self, trace: str) -> None:
+        super().__init__(f'\n"""\n{trace}\n"""')
 
 
 def capture(function: Callable[[], Result], name: str) -> tuple[Result | None, RemoteError | None]:

@@ -68,15 +68,17 @@ class Schedule:
         self._n_held += len(items)
         return items
 
-    def hand_in(self, rank: int, seconds: float, undone: list[int] | None = None) -> list[int]:
-        """A rank's oldest hand-out comes back: its items, those done.
+    def hand_in(self, rank: int, seconds: float, undone: list[int] | None = None, items: list[int] | None = None) -> list[int]:
+        """A hand-out of a rank comes back: its items, those done.
 
         Args:
             rank: whose.
             seconds: it took.
             undone: items that were not begun, as the rank has no time for them; it is handed nothing more.
+            items: which hand-out it is; its oldest by default.
         """
-        items = self._held[rank].popleft()
+        items = items or self._held[rank][0]
+        self._held[rank].remove(items)
         self._n_held -= len(items)
         left = set(undone or ())
         done = [item for item in items if item not in left]

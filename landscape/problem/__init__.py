@@ -6,7 +6,8 @@ Belongs here: what users hand in, and how their batches and losses are understoo
 from __future__ import annotations
 
 from landscape.problem.data import Examples
+from landscape.problem.function import LambdaObjective
 from landscape.problem.losses import PerExample, Sums
 from landscape.problem.problem import Problem, resolve
 
-__all__ = ["Examples", "PerExample", "Problem", "Sums", "resolve"]
+__all__ = ["Examples", "LambdaObjective", "PerExample", "Problem", "Sums", "resolve"]

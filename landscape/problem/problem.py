@@ -69,6 +69,7 @@ class Problem:
         self.data = dict(data)
         self.name = name or type(model).__name__
         self.filters = _checked_filters(filters or {})
+        self.source = ""  # its import string, where it has one
         self._read: dict[str, Examples] = {}
 
     @property
@@ -80,6 +81,12 @@ class Problem:
         """The same problem with another model that takes and gives the same; what was read of the data is shared."""
         other = copy.copy(self)
         other.model = model
+        return other
+
+    def without_data(self) -> Problem:
+        """The same problem where its examples are known already: what travels to other processes."""
+        other = copy.copy(self)
+        other.data, other._read = dict.fromkeys(self.data), {}
         return other
 
     def examples(self, split: str) -> Examples:
@@ -182,7 +189,7 @@ def resolve(text: str) -> Problem:
     problem = _asked(f'"{text}"', factory)
     if not isinstance(problem, Problem):
         raise InputError(f'"{text}" returned a {type(problem).__name__}, not a landscape.Problem')
-    problem.name = text
+    problem.name = problem.source = text
     return problem
 
 

@@ -42,7 +42,7 @@ def describe(surface: Surface) -> str:
     lines += _statistics(surface)
     lines += [
         f"  {name:<11} {surface.attributes[name]}"
-        for name in ("ignore", "only", "filters", "precision")
+        for name in ("objective", "ignore", "only", "filters", "precision")
         if surface.attributes.get(name)
     ]
     if surface.attributes.get("effective_weights"):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from landscape.checkpoints import Checkpoint, weights_of
-from landscape.core.directions import Role
+from landscape.core.directions import Direction, Only, Role
 from landscape.core.modules import PRUNING, WEIGHT_NORM, effective, effective_name, pruned_entries, stored_in_parts
 from landscape.core.weights import Weights, parameter_names, read
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.problem import LambdaObjective, Problem
 
-__all__ = ["BasePoint", "NamedWeights", "described_filters"]
+__all__ = ["BasePoint", "NamedWeights", "along_axes", "described_choice", "described_filters"]
 
 _LISTED = 20  # parameters named one by one in an attribute
+_LONGEST = 50_000  # letters of an attribute that has to hold them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +78,17 @@ class BasePoint:
         origin = NamedWeights(self.origin.name, weights, self.origin.stored)
         return BasePoint(self.given, self.problem.with_model(model), origin, True, held, attributes)
 
-    def check_only(self, only: str | None) -> None:
+    def check_only(self, only: Only) -> None:
         """Refuse a glob that names parts of weights, where the weights move as a whole.
 
         Raises:
             InputError: naming the weight.
         """
-        if only is None or not self.effective or any(fnmatchcase(name, only) for name in parameter_names(self.problem.model)):
+        if (
+            not isinstance(only, str)
+            or not self.effective
+            or any(fnmatchcase(name, only) for name in parameter_names(self.problem.model))
+        ):
             return
         modules = dict(self.given.model.named_modules())
         for name in parameter_names(self.given.model):
@@ -102,6 +109,34 @@ def described_filters(problem: Problem, model_roles: Mapping[str, Role], names: 
     guessed = [name for name in names if model_roles[name].by_default]
     found = {"filters": given, "filters_by_default": _listed(guessed)}
     return {name: text for name, text in found.items() if text}
+
+
+def described_choice(ignored: Sequence[str], only: Only, names: Sequence[str]) -> dict[str, Any]:
+    """What a file says of the parameters that move: of `only` the glob, or the names that a predicate chose.
+
+    Of very many it says the first, and a digest of all.
+    """
+    text = only or "" if only is None or isinstance(only, str) else ", ".join(names)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+    return {"ignore": ",".join(ignored) or "none", "only": text}
+
+
+def along_axes(function: LambdaObjective, axes: Sequence[str]) -> tuple[list[Direction], dict[str, Any]]:
+    """The unit vectors of a function's coordinates, and what a file says of them.
+
+    Raises:
+        InputError: for more axes than it has coordinates.
+    """
+    if len(axes) > function.n_coordinates:
+        raise InputError(f"{function.name} is a function of one coordinate, which has a line and no surface")
+    units = torch.eye(function.n_coordinates, dtype=torch.float64)
+    directions = [
+        Direction({"place": unit}, attributes={"label": axis, "source": "function", "normalize": "none"})
+        for axis, unit in zip(axes, units, strict=False)
+    ]
+    told = {"ignore": "none", "only": "", "objective": "a function of the coordinates: no weights, no self-check"}
+    return directions, told | ({"cosine": 0.0} if len(axes) > 1 else {})
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from landscape.core.surface import Metric, Surface
+from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.evaluate import Measurement, Objective, Sample, main_type
 from landscape.parallel import Executor
+from landscape.problem import Examples
 from landscape.sweep.agreement import agree, allowed_relative, apart
 from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
+from landscape.sweep.version import package_version, source_commit
 
-__all__ = ["compare_ranks", "measure_again", "measured_as", "metrics_of"]
+__all__ = [
+    "check_agreement",
+    "compare_identities",
+    "compare_ranks",
+    "describe_difference",
+    "identity",
+    "losses_off_origin",
+    "measure_again",
+    "measured_as",
+    "metrics_of",
+]
 
 _AGREEMENT = 1e-6  # a stored value measured again, relative
 _LOSSY_AGREEMENT = 1e-2  # the same in tf32 and bf16, where another batch size or device rounds otherwise
@@ -79,6 +94,41 @@ def metrics_of(plan: Plan, keys: Sequence[tuple[str, str]]) -> list[Metric]:
     return sorted(found, key=lambda metric: metric.name != "loss")
 
 
+def check_agreement(executor: Executor, plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> None:
+    """Every rank has to have the same code, model, directions and data before the first point is measured."""
+    everybody = executor.gather(identity(plan, samples, calibration))
+    executor.on_root(lambda: compare_identities(everybody))
+
+
+def identity(plan: Plan, samples: Sequence[Sample], calibration: Examples | None) -> dict[str, str]:
+    """What a process computes with, and where."""
+    return {
+        "host": socket.gethostname(),
+        "package version": package_version(),
+        "package commit": source_commit(),
+        "torch version": str(torch.__version__),
+        "weights": digest(plan.subspace.origin),
+        "directions": " ".join(direction.sha256 for direction in plan.subspace.directions),
+        "data": " ".join(sample.sha256 for sample in samples) + (calibration.sha256 if calibration is not None else ""),
+    }
+
+
+def compare_identities(everybody: Sequence[Mapping[str, str]]) -> None:
+    """Refuse processes that compute with something else than the first.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    first, *others = everybody
+    for rank, theirs in enumerate(others, start=1):
+        changed = [what for what in first if what != "host" and theirs[what] != first[what]]
+        if changed:
+            raise InputError(
+                f"rank {rank} on {theirs['host']} has other {', '.join(changed)} than rank 0 on {first['host']}; "
+                "give every rank the same files and code"
+            )
+
+
 def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples: Sequence[Sample]) -> str:
     """Whether all ranks get one value at a point off the origin, over the first examples; what is wrong, or nothing.
 
@@ -86,19 +136,33 @@ def compare_ranks(executor: Executor, plan: Plan, objective: Objective, samples:
     """
     if executor.n_ranks == 1:
         return ""
-    place = tuple(_TENTH * coordinate for coordinate in far_corner(plan)) or (0.0,)
+    first, *others = executor.gather(executor.on_all_ranks(lambda: losses_off_origin(plan, objective, samples)))
+    told = (describe_difference(f"rank {rank}", theirs, first, plan, objective) for rank, theirs in enumerate(others, start=1))
+    return next((text for text in told if text), "")
+
+
+def losses_off_origin(plan: Plan, objective: Objective, samples: Sequence[Sample]) -> dict[str, float]:
+    """The losses a tenth of the way to the farthest corner, over the first examples of each split."""
     at_most = {sample.split: min(sample.size, _EXAMPLES) for sample in samples}
     precision = "fp32" if objective.engine.reduced_precision else None
-    mine = executor.on_all_ranks(lambda: losses_of(objective.measure(place, precision=precision, at_most=at_most), samples))
-    first, *others = executor.gather(mine)
+    return losses_of(objective.measure(_off_origin(plan), precision=precision, at_most=at_most), samples)
+
+
+def describe_difference(
+    name: str, theirs: Mapping[str, float], first: Mapping[str, float], plan: Plan, objective: Objective
+) -> str:
+    """What is wrong with the losses somebody has off the origin, where rank 0 has others; nothing where rounding explains it."""
     origin = plan.parameters_of(plan.subspace.origin)
     allowed = allowed_relative(origin, [main_type(plan.problem.model), objective.engine.dtype])
-    for rank, theirs in enumerate(others, start=1):
-        for split, value in first.items():
-            if not agree(theirs[split], value, allowed * abs(value)):
-                where = ", ".join(f"{c:g}" for c in place)
-                return (
-                    f"rank {rank} has {split}_loss {theirs[split]:.7g} at ({where}) where rank 0 has {value:.7g} "
-                    f"({apart(value, theirs[split]):.2g} apart, relative; {allowed:.2g} allowed): do all ranks run the same code, on the same data?"
-                )
+    for split, value in first.items():
+        if not agree(theirs[split], value, allowed * abs(value)):
+            where = ", ".join(f"{c:g}" for c in _off_origin(plan))
+            return (
+                f"{name} has {split}_loss {theirs[split]:.7g} at ({where}) where rank 0 has {value:.7g} "
+                f"({apart(value, theirs[split]):.2g} apart, relative; {allowed:.2g} allowed): do all ranks run the same code, on the same data?"
+            )
     return ""
+
+
+def _off_origin(plan: Plan) -> tuple[float, ...]:
+    return tuple(_TENTH * coordinate for coordinate in far_corner(plan)) or (0.0,)

@@ -1,14 +1,16 @@
-"""`landscape.line` and `landscape.surface`."""
+"""`landscape.line`, `landscape.surface` and `landscape.stream`."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
 
 from landscape.core.surface import Surface
 from landscape.declaration import takes
 from landscape.sweep.options import LineOptions, SurfaceOptions
 from landscape.sweep.plan import plan_line, plan_surface
-from landscape.sweep.run import run
+from landscape.sweep.run import run, run_in_steps
 
-__all__ = ["line", "surface"]
+__all__ = ["line", "stream", "surface"]
 
 
 @takes(LineOptions)
@@ -46,3 +48,21 @@ def surface(given: SurfaceOptions) -> Surface:
     """
     ends = (given.start, given.end_x, given.end_y)
     return run(lambda: plan_surface(given.problem, *ends, given.x, given.y, given.orthogonalize, given), given)
+
+
+@takes(SurfaceOptions)
+def stream(given: SurfaceOptions) -> Generator[Surface, None, None]:
+    """Measure a surface and see it grow: what `surface` does with the same arguments, as an iterator.
+
+    In between, torch and its generators are as they were before. `break`, or `close()`, ends the run as Ctrl-C does: its file can be
+    resumed.
+
+    Yields:
+        A copy of the surface as it is so far, whenever points came in; the last one is that of `surface`, numbers and checks included.
+
+    Raises:
+        InputError: as `surface`, and under mpirun.
+        RunError: as `surface`.
+    """
+    ends = (given.start, given.end_x, given.end_y)
+    return run_in_steps(lambda: plan_surface(given.problem, *ends, given.x, given.y, given.orthogonalize, given), given)

@@ -11,18 +11,25 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["isolated"]
+__all__ = ["isolated", "uses_gpu"]
+
+
+def uses_gpu() -> bool:
+    """Whether this process has begun to use a GPU; asking a device's name before would begin it."""
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 @contextmanager
-def isolated() -> Iterator[None]:
-    """Torch as a fresh process has it, on this thread, while a run computes; afterwards everything is what it was.
+def isolated(threads: int) -> Iterator[None]:
+    """Torch as a fresh process has it, with so many threads, while a run computes; afterwards everything is what it was.
 
-    Kept out are autocast, inference mode, the default device and type, deterministic algorithms and the precision of float32
-    products. The states of the generators of torch, numpy and Python are restored, so that a run takes no numbers from the caller's.
+    Kept out are autocast, inference mode, the default device and type, the current GPU, deterministic algorithms and the precision
+    of float32 products. The states of the generators of torch, numpy and Python are restored, so that a run takes no numbers from the caller's.
     """
     with ExitStack() as stack:
         stack.enter_context(_generators())
+        stack.enter_context(_threads(threads))
+        stack.enter_context(_current_gpu())
         stack.enter_context(_defaults())
         stack.enter_context(_determinism())
         stack.enter_context(_float32_products())
@@ -37,13 +44,33 @@ def isolated() -> Iterator[None]:
 @contextmanager
 def _generators() -> Iterator[None]:
     python, legacy = random.getstate(), np.random.get_state()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() and torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if uses_gpu() else ()
     try:
         with torch.random.fork_rng(devices=list(devices)):
             yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)
+
+
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _current_gpu() -> Iterator[None]:
+    before = torch.cuda.current_device() if uses_gpu() else 0
+    try:
+        yield
+    finally:
+        if uses_gpu():
+            torch.cuda.set_device(before)
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from landscape.core.surface import Surface
 from landscape.errors import LandscapeError, RunError
 from landscape.evaluate import Measurement
-from landscape.parallel import Executor, Share, Task
+from landscape.parallel import Call, Executor, Steps, Task, exhausted
 from landscape.parallel.signals import on_shutdown
 from landscape.progress import Progress
 from landscape.sweep import messages, rank_stats
@@ -31,10 +31,10 @@ from landscape.sweep.self_check import SelfCheck, complain
 from landscape.sweep.setup import RunContext
 from landscape.sweep.tolerance_audit import ToleranceAudit
 from landscape.sweep.tolerance_rounds import settle
+from landscape.sweep.worker_setup import WorkerSetup
 
 __all__ = ["Sweep"]
 
-_SLOW_POINT = 1.0  # seconds from which on a point is not begun before those behind it are on disk
 _POINTS_AT_THE_END = 6  # what the self-check after the last point costs, in points, at most
 
 
@@ -48,6 +48,8 @@ class Sweep:
         self._context = context
         self._audit = Audit(context.plan, context.objective, options.audit_tolerance)
         self._worker = PointWorker(context.plan, context.objective, self._audit)
+        self._make = WorkerSetup.of(context, options, executor.n_workers) if executor.sends else None
+        self._first_looks: Mapping[str, int] = {}
         self._paired = PairedErrors(context.plan.problem, context.objective, context.samples)
         self._progress = progress
         self._writer: ResultWriter | None = None
@@ -77,7 +79,7 @@ class Sweep:
         self._worker.known = check.measured
         metrics = metrics_of(plan, check.keys)
         self._keys = [metric.key for metric in metrics]
-        now = describe_run(self._options.command, engine, self._executor.n_ranks, context.batch_size_asked)
+        now = describe_run(self._options.command, engine, self._executor.n_workers, context.batch_size_asked)
         now |= {"part": str(self._part)} if self._part.n_parts > 1 else {}
         surface = blank(
             plan.kind,
@@ -133,39 +135,49 @@ class Sweep:
         """With a tolerance, measure the points of its audit and settle after how many examples any point may stop."""
         self._worker.slowest = seconds
         surface = self._writer.surface if self._writer is not None and self._missing else None
-        run_task = partial(self._share_out, deadline=deadline, seconds=seconds)
-        settle(self._executor, self._tolerance, self._context.objective, self._worker, surface, self._keys, run_task, self._add)
 
-    def measure(self, deadline: float, seconds: float) -> None:
+        def run_task(items: Sequence[Any], call: Call, on_result: Callable[[Any, Any], None]) -> None:
+            exhausted(self._share_out(items, call, on_result, deadline, seconds))
+
+        known = (self._executor, self._tolerance, self._worker, surface, self._keys)
+        self._first_looks = settle(*known, run_task, self._add, self._make)
+
+    def measure(self, deadline: float, seconds: float) -> Generator[Any, None, list[RankStats]]:
         """Measure the points left, until all are done or no further one would end before the deadline.
 
         Args:
             deadline: of the monotonic clock.
             seconds: that a point takes, at most.
+        Yields the surface so far with the executor's steps, and returns what each worker did that this process speaks for.
         """
         self._worker.slowest = 0.0 if self._context.objective.engine.tolerance else seconds
         started = time.perf_counter()
-        self._context.objective.stopwatch.reset()
+        call = Call(self._worker, "block", (self._first_looks,), self._make)
         blocks = [] if self._tolerance.unsettled else [block for block in self._blocks if not self._is_done(block)]
-        share = self._share_out(blocks, self._compute, self._take, deadline, self._worker.points_per_pass * seconds)
-        self._worker.ended(time.perf_counter() - started, share.busy, share.waiting, share.idle)
+        shares = yield from self._share_out(blocks, call, self._take, deadline, self._worker.points_per_pass * seconds)
+        wall = time.perf_counter() - started
+        return [
+            replace(share.account or self._worker.account(), wall=wall, busy=share.busy, waiting=share.waiting, idle=share.idle)
+            for share in shares
+        ]
 
     def _share_out(
-        self, items: Sequence[Any], compute: Callable[[Any], Any], take: Callable[[Any, Any], None], deadline: float, seconds: float
-    ) -> Share:
-        """Compute items, every rank its share; whatever ends that leaves a file with what there is."""
+        self, items: Sequence[Any], call: Call, on_result: Callable[[Any, Any], None], deadline: float, seconds: float
+    ) -> Steps:
+        """Compute items, every worker its share; whatever ends that leaves a file with what there is."""
         task = Task(
             items,
-            compute,
-            take,
+            call,
+            on_result,
             out_of_time=lambda: self._worker.out_of_time(deadline),
             heartbeat=self._tend,
             on_abort=self._rescued,
+            so_far=lambda: self._writer.surface if self._writer is not None else None,
             seconds=seconds,
         )
         try:
             with on_shutdown(self._tend, self._end) if self._executor.is_root else nullcontext():
-                return self._executor.run_task(task)
+                return (yield from self._executor.steps(task))
         except KeyboardInterrupt as error:
             raise self._saved(error) from None
         except BaseException as error:
@@ -187,21 +199,13 @@ class Sweep:
             self._writer.add(new)
             self._progress.advance(sum(index in self._missing for index, _ in new))
 
-    @property
-    def work(self) -> RankStats:
-        """What this rank did."""
-        return self._worker.work
-
-    def _compute(self, block: Sequence[Index]) -> list[Result]:
-        if self._worker.slowest > _SLOW_POINT:  # what is behind a slow point is on disk before it begins
-            self._tend()
-        return self._worker.block(block)
-
     def _take(self, block: Sequence[Index], results: Sequence[Result]) -> None:
         """Record a block that some rank measured."""
         if self._writer is None:
             raise RunError("the sweep has not begun")
         pairs = self._worker.checked(block, results, self._keys)
+        if self._make is not None:  # nobody else here knows how long points take elsewhere
+            self._worker.slowest = max(self._worker.slowest, *(measurement.seconds for measurement, _ in results))
         self._writer.add((index, measurement) for index, (measurement, _) in pairs if index in self._missing)
         for index, (measurement, exact) in pairs:
             if exact is not None:

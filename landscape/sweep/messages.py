@@ -30,15 +30,16 @@ def opening(plan: Plan) -> list[str]:
     if trains_otherwise(plan.problem.model):
         lines.append("the model is in train mode; a copy of it is measured in eval mode")
     if "cosine" in attributes:
-        lines.append(f"cosine of the two directions: {attributes['cosine']:.4f} (random ones: ±{attributes['cosine_sd']:.4f})")
+        random = f" (random ones: ±{attributes['cosine_sd']:.4f})" if "cosine_sd" in attributes else ""
+        lines.append(f"cosine of the two directions: {attributes['cosine']:.4f}{random}")
     return lines
 
 
 def estimate(n_left: int, seconds: float, engine: Engine, executor: Executor) -> list[str]:
     """How long the points left take, and of GPUs that lie idle; nothing for a short run."""
-    lines, total = [], n_left * seconds / executor.n_ranks
+    lines, total = [], n_left * seconds / executor.n_workers
     if total > _LONG_RUN:
-        ranks = f" × {executor.n_ranks} ranks" if executor.n_ranks > 1 else ""
+        ranks = f" × {executor.n_workers} ranks" if executor.n_workers > 1 else ""
         about = "at most" if engine.tolerance else "≈"
         lines.append(f"{n_left} points × {duration(seconds)} {about} {duration(total)} on {engine.device}{ranks}")
     n_gpus = torch.cuda.device_count() if engine.device.type == "cuda" else 0

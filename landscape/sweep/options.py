@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from landscape.core.choices import CHECKS, MODES, NORMALIZATIONS, POLICIES, PRECISIONS
 from landscape.core.grid import AxisLike, axis_values
@@ -20,6 +20,7 @@ from landscape.sweep.seeds import check_seed, check_seeds, read_seeds
 
 if TYPE_CHECKING:
     from landscape.checkpoints import Checkpoint
+    from landscape.core.directions import Normalization, Only
     from landscape.problem import Problem
 
 __all__ = [
@@ -106,12 +107,20 @@ class Options:
     """What lines and planes share: how directions are made, what is measured, how it is computed, and where it is kept."""
 
     seed: Annotated[int, _directions("of random directions and samples of examples", "S", check=check_seed)] = 0
-    normalize: Annotated[str | None, _directions("scale of random directions", choices=NORMALIZATIONS, default="filter")] = None
+    normalize: Annotated[
+        "Normalization | None",
+        _directions(
+            "scale of random directions", choices=NORMALIZATIONS, default="filter", or_function="(filters, weights) -> filters"
+        ),
+    ] = None
     ignore: Annotated[
         str | Sequence[str] | None,
         _directions("what stays fixed", "bias,norm|none", default="bias,norm for random directions, else none"),
     ] = None
-    only: Annotated[str | None, _directions("move these parameters alone, a head, a layer, a LoRA", "GLOB")] = None
+    only: Annotated[
+        "Only",
+        _directions("move these parameters alone, a head, a layer, a LoRA", "GLOB", or_function="(name, parameter) -> bool"),
+    ] = None
     directions: Annotated[
         str | os.PathLike[str] | None, _directions("use the directions in a file, ours or tomgoldstein's", "FILE")
     ] = None
@@ -161,6 +170,14 @@ class Options:
         str | None, _computing("the i-th of n parts alone, without MPI; merge puts them together", "i/n", check=valid(Part.of))
     ] = None
     basin_level: Annotated[float, _computing("height of the basin above the origin", "NATS", check=_above_zero)] = 1.0
+    executor: Annotated[
+        Any,
+        _computing(
+            "pool whose processes compute the points: whatever has `submit`, as those of concurrent.futures, mpi4py.futures and Dask, "
+            "or `map`, in order; values do not depend on it",
+            typed=False,
+        ),
+    ] = None
     yes: Annotated[bool, _computing("really measure a million points or more")] = False
     to: Annotated[
         str | os.PathLike[str] | None,

@@ -14,6 +14,7 @@ from torch import Tensor
 from landscape.checkpoints import Checkpoint, names_of
 from landscape.core.directions import (
     Direction,
+    Normalization,
     between,
     check_finite,
     cosine,
@@ -30,8 +31,8 @@ from landscape.core.subspace import Subspace
 from landscape.core.surface import Axis
 from landscape.core.weights import Weights, digest, parameter_names
 from landscape.errors import InputError
-from landscape.problem import Problem
-from landscape.sweep.base import BasePoint, NamedWeights, described_filters
+from landscape.problem import LambdaObjective, Problem
+from landscape.sweep.base import BasePoint, NamedWeights, along_axes, described_choice, described_filters
 from landscape.sweep.batch_norm_policy import settle_policy
 from landscape.sweep.options import Options
 from landscape.sweep.seeds import check_seeds
@@ -211,7 +212,7 @@ def _differences(
     model_roles = roles(problem.model)
     names = select_parameters(origin.weights, model_roles, ignored, geometry.only)
     directions = [between(origin.weights, goal.weights, problem.model, names, (origin.name, goal.name)) for goal in models[1:]]
-    attributes = _attributes(ignored, geometry.only)
+    attributes = described_choice(ignored, geometry.only, names)
     if len(directions) == 2:
         if orthogonal:
             directions[1], _ = orthogonalize(directions[1], directions[0])
@@ -225,15 +226,19 @@ def _spanning(
     base: BasePoint, geometry: Options, axes: Mapping[str, np.ndarray], seeds: Sequence[int] | None
 ) -> tuple[BasePoint, list[Direction], str, dict[str, Any]]:
     """Directions drawn at random or read from a file, of which weights, what running statistics do, and the attributes to store."""
+    own = "coordinates of a function" if isinstance(base.problem, LambdaObjective) else "directions from a file"
+    fixed = isinstance(base.problem, LambdaObjective) or geometry.directions is not None
+    if fixed and any(choice is not None for choice in (geometry.normalize, geometry.ignore, geometry.only, seeds)):
+        raise InputError(f"{own} are used as they are; --normalize, --ignore, --only and --seeds do not apply to them")
+    if isinstance(base.problem, LambdaObjective) and geometry.directions is None:
+        directions, attributes = along_axes(base.problem, list(axes))
+        return base, directions, "frozen", attributes
     ignored: tuple[str, ...] = ()
+    normalize: Normalization = "none"
     if geometry.directions is not None:
-        if geometry.normalize is not None or geometry.ignore is not None or geometry.only is not None or seeds is not None:
-            raise InputError(
-                "directions from a file are used as they are; --normalize, --ignore, --only and --seeds do not apply to them"
-            )
         base, directions = _from_file(Path(geometry.directions), base, list(axes))
         model_roles = roles(base.problem.model, base.problem.filters)
-        names, normalize = list(directions[0].parameters), "none"
+        names = list(directions[0].parameters)
         check_finite({name: base.origin.weights[name] for name in names}, base.origin.name)
     else:
         base = base.baked()
@@ -246,18 +251,15 @@ def _spanning(
         draws = [(geometry.seed, axis) for axis in axes] if seeds is None else [(seed, "x") for seed in seeds]
         start, pruned = base.origin.weights, base.pruned
         directions = [random_direction(start, model_roles, names, seed, axis, normalize, pruned) for seed, axis in draws]
-    attributes = _attributes(ignored, geometry.only)
-    if normalize in ("filter", "unit-filter"):
+    attributes = described_choice(ignored, geometry.only, names)
+    if normalize in ("filter", "unit-filter") or callable(normalize):
         attributes |= described_filters(base.problem, model_roles, names)
     if len(directions) > 1:
         attributes["cosine"] = cosine(directions[0], directions[1])
-        attributes["cosine_sd"] = cosine_spread(base.origin.weights, model_roles, names, normalize, base.pruned)
+        if isinstance(normalize, str):  # what a function's directions would show, nobody knows
+            attributes["cosine_sd"] = cosine_spread(base.origin.weights, model_roles, names, normalize, base.pruned)
     policy = settle_policy(base.problem, geometry.bn, base.origin.weights, directions, axes)
     return base, policy.directions, policy.bn, {**attributes, **policy.attributes}
-
-
-def _attributes(ignored: Sequence[str], only: str | None) -> dict[str, Any]:
-    return {"ignore": ",".join(ignored) or "none", "only": only or ""}
 
 
 def _from_file(path: Path, base: BasePoint, axes: Sequence[str]) -> tuple[BasePoint, list[Direction]]:

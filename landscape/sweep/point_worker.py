@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from landscape.errors import RunError, UserCodeError, in_a_line
@@ -30,7 +30,7 @@ class PointWorker:
 
     def __init__(self, plan: Plan, objective: Objective, audit: Audit) -> None:
         self._plan, self._objective, self._audit = plan, objective, audit
-        self.work = RankStats()
+        self._done = RankStats()
         self.points_per_pass = objective.engine.points_per_pass if objective.engine.mode == "batched" else 1
         self.slowest = 0.0  # seconds of the slowest point so far, or what one is expected to take
         self.known: dict[tuple[float, ...], Measurement] = {}
@@ -39,14 +39,16 @@ class PointWorker:
         """Whether a further block would end after a time of the monotonic clock."""
         return time.monotonic() + self.points_per_pass * self.slowest > deadline
 
-    def block(self, block: Sequence[Index]) -> list[Result]:
-        """The points of a block, those of the audit in fp32 as well.
+    def block(self, block: Sequence[Index], first_looks: Mapping[str, int]) -> list[Result]:
+        """The points of a block, those of the audit in fp32 as well; with a tolerance they look at so many examples first.
 
         Raises:
             KeyboardInterrupt: of a signal that the user's code swallowed in the block before.
             RunError: when one cannot be measured, as the user's code raised something or otherwise; it says where.
         """
         check_ended()
+        self._objective.begin_looking_at(first_looks)
+        self._objective.stopwatch.reset()
         places = [self._plan.place(index) for index in block]
         with self._placed(block):
             known = [None if self.points_per_pass > 1 else self.known.get(place) for place in places]
@@ -54,18 +56,25 @@ class PointWorker:
             found = [old or next(measured) for old in known]
             exact = [self._audit.exact(index, reduced_precision) for index, reduced_precision in zip(block, found, strict=True)]
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
-        self.work.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
-        self.work.n_points += len(block)
-        self.work.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
+        seconds = self._objective.stopwatch.seconds
+        self._done += RankStats(
+            n_points=len(block),
+            n_examples=sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss")),
+            points=sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None))),
+            moving=seconds.get("moving", 0.0),
+            model=seconds.get("model", 0.0),
+            peak_bytes=peak_bytes(self._objective.engine.device),
+        )
         self.slowest = max(self.slowest, *(measurement.seconds for measurement in found))
         return list(zip(found, exact, strict=True))
 
-    def alone(self, index: Index, whole: bool) -> Measurement:
+    def alone(self, index: Index, first_looks: Mapping[str, int], whole: bool) -> Measurement:
         """One point for the audit of a tolerance: with it, or on all examples. It does not count among those of the run.
 
         Raises:
             RunError: as of a block.
         """
+        self._objective.begin_looking_at(first_looks)
         with self._placed([index]):
             found = self._objective.measure(self._plan.place(index), 0.0 if whole else self._objective.engine.tolerance)
         self.slowest = max(self.slowest, found.seconds)
@@ -98,12 +107,10 @@ class PointWorker:
                 )
         return pairs
 
-    def ended(self, wall: float, busy: float, waiting: float, idle: float) -> None:
-        """Close the account: where the seconds since the stopwatch was reset went."""
-        self.work.wall, self.work.busy, self.work.waiting, self.work.idle = wall, busy, waiting, idle
-        seconds = self._objective.stopwatch.seconds
-        self.work.moving, self.work.model = seconds.get("moving", 0.0), seconds.get("model", 0.0)
-        self.work.peak_bytes = peak_bytes(self._objective.engine.device)
+    def account(self) -> RankStats:
+        """What was done in blocks since this was asked last."""
+        done, self._done = self._done, RankStats()
+        return done
 
     def _where(self, block: Sequence[Index]) -> str:
         """The place of a block's first point, in words."""

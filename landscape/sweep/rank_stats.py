@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 from typing import Any
 
@@ -34,6 +34,11 @@ class RankStats:
     waiting: float = 0.0
     idle: float = 0.0
     peak_bytes: int = 0
+
+    def __add__(self, other: RankStats) -> RankStats:
+        """What was done at one time and at another; the most memory is that of either."""
+        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return RankStats(**{**sums, "peak_bytes": max(self.peak_bytes, other.peak_bytes)})
 
 
 def described(ranks: Sequence[RankStats]) -> dict[str, Any]:

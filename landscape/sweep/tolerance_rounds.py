@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from landscape.core.surface import Surface
-from landscape.evaluate import Measurement, Objective
-from landscape.parallel import Executor
+from landscape.evaluate import Measurement
+from landscape.parallel import Call, Executor
 from landscape.sweep.point_worker import Index, PointWorker
 from landscape.sweep.tolerance_audit import Round, ToleranceAudit
 
 __all__ = ["settle"]
 
-ShareOut = Callable[[Sequence[Any], Callable[[Any], Any], Callable[[Any, Any], None]], object]
+RunTask = Callable[[Sequence[Any], Call, Callable[[Any, Any], None]], object]
 
 
 def settle(
     executor: Executor,
     audit: ToleranceAudit,
-    objective: Objective,
     worker: PointWorker,
     surface: Surface | None,
     keys: Sequence[str],
-    run_task: ShareOut,
+    run_task: RunTask,
     add: Callable[[Iterable[tuple[Index, Measurement]]], None],
-) -> None:
-    """Measure the points of an audit round by round, and let every rank's points stop where it says they may.
+    make: Callable[[], Any] | None = None,
+) -> Mapping[str, int]:
+    """Measure the points of an audit round by round.
 
     Args:
         executor: of all ranks.
         audit: says what to measure next, on the root.
-        objective: of this rank.
-        measuring: of this rank.
+        worker: of this rank.
         surface: as it is recorded, on the root, where anything is left to measure; else None.
         keys: the metrics a point has to have.
-        share_out: computes items over all ranks.
+        run_task: computes items over all workers.
         add: records points, on the root.
+        make: makes a worker elsewhere.
+
+    Returns:
+        How many examples of each split every point has to look at before it may stop.
     """
 
     def ask() -> Round | None:
@@ -48,10 +51,6 @@ def settle(
         return asked
 
     while (asked := executor.on_root(ask)) is not None:
-        objective.begin_looking_at(asked.first_looks)
-
-        def compute(index: Index, whole: bool = asked.whole) -> Measurement:
-            return worker.alone(index, whole)
 
         def on_result(index: Index, found: Measurement, whole: bool = asked.whole) -> None:
             ((_, (measurement, _)),) = worker.checked([index], [(found, None)], keys)
@@ -59,5 +58,5 @@ def settle(
             if whole:
                 add([(index, measurement)])
 
-        run_task(asked.points, compute, on_result)
-    objective.begin_looking_at(executor.on_root(lambda: audit.first_looks))
+        run_task(asked.points, Call(worker, "alone", (asked.first_looks, asked.whole), make), on_result)
+    return executor.on_root(lambda: audit.first_looks)

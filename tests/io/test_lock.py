@@ -16,7 +16,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from cases import CORNERS, coordinates
 
 import landscape
 from landscape import io
@@ -28,7 +27,7 @@ QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 
 
 def plane(to: Path | None, function: Callable[..., float] = lambda a, b: 100 * a + b, **options: Any) -> Surface:
-    return landscape.surface(coordinates(function)[0], *CORNERS, x=(0, 3, 4), y=(0, 2, 3), to=to, **{**QUIET, **options})
+    return landscape.surface(landscape.LambdaObjective(function), x=(0, 3, 4), y=(0, 2, 3), to=to, **{**QUIET, **options})
 
 
 def blank(n: int) -> Surface:
@@ -110,7 +109,7 @@ def refused(name: str, path: Path) -> None:
     if name == "sweep":
         plane(path, overwrite=path.exists() and not h5py.is_hdf5(path))
     elif name == "line":
-        landscape.line(coordinates(lambda a, b: a)[0], *CORNERS[:2], x=(0, 1, 3), to=path, **QUIET)
+        landscape.line(landscape.LambdaObjective(lambda a: a), x=(0, 1, 3), to=path, **QUIET)
     elif name == "merge":
         landscape.merge([path.with_name("part.h5")], path, overwrite=True, quiet=True)
     else:

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from cases import coordinates, perceptron
+from cases import perceptron
 
 import landscape
 from landscape import Surface, atomic, io
@@ -408,7 +408,7 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     before = sorted(os.listdir())
     for way in (
         lambda: atomic.check_target(name),
-        lambda: landscape.surface(coordinates(lambda a, b: a)[0], x=(0, 1, 2), y=(0, 1, 2), to=name, **QUIET),
+        lambda: landscape.surface(landscape.LambdaObjective(lambda a, b: a), x=(0, 1, 2), y=(0, 1, 2), to=name, **QUIET),
         lambda: landscape.merge(["gone.h5"], name),
     ):
         with pytest.raises(InputError, match=says) as raised:

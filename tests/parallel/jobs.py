@@ -181,10 +181,10 @@ rank = int(os.environ.get("PMI_RANK", "0"))
 now = []
 block, record = point_worker.PointWorker.block, FileWriter.record
 
-def marked(self, indices):
+def marked(self, indices, *more):
     now[:] = indices
     try:
-        return block(self, indices)
+        return block(self, indices, *more)
     finally:
         now.clear()
 

@@ -20,9 +20,9 @@ from landscape.core.surface import BY_METRIC
 JOB = f"""
 {SWEEP}
 chance = random.Random(rank)
-def slowed(self, indices, usual=point_worker.PointWorker.block):
+def slowed(self, indices, *more, usual=point_worker.PointWorker.block):
     time.sleep(chance.random() * 0.02 * (1 + rank % 3))
-    return usual(self, indices)
+    return usual(self, indices, *more)
 if "PMI_RANK" in os.environ:
     point_worker.PointWorker.block = slowed
 

@@ -286,9 +286,9 @@ sys.exit(line("--quiet"))
 
 KILLED = f"""
 {SWEEP}
-def slowed(self, indices, usual=point_worker.PointWorker.block):
+def slowed(self, indices, *more, usual=point_worker.PointWorker.block):
     time.sleep({SOON})
-    return usual(self, indices)
+    return usual(self, indices, *more)
 point_worker.PointWorker.block = slowed
 landscape.surface(cases.perceptron(), x=(-1, 1, 31), y=(-0.7, 1, 19), engine="batched", to="s.h5", quiet=True, threads=1,
                   time_limit=float(sys.argv[1]))
@@ -385,8 +385,8 @@ def make():
 def act():
     open("measured", "w").close()
 if rank == 1 and sys.argv[1] == "package version":
-    from landscape.sweep import setup
-    setup.package_version = lambda: "0.0.1"
+    from landscape.sweep import checks
+    checks.package_version = lambda: "0.0.1"
 if sys.argv[1] == "weights":
     torch.save(make().model.state_dict(), f"a{{rank}}.pt")
     os.chdir("."), sys.exit(main(["line", "__main__:make", f"a{{rank}}.pt", "--x", "0:1:9", "--threads", "1", "--ignore", "none",

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jobs import PATIENCE, environment, needs_mpi
 
 from landscape.errors import InputError
-from landscape.parallel import Executor, MPIExecutor, SerialExecutor, Task, detect_executor
+from landscape.parallel import Executor, MPIExecutor, PoolExecutor, SerialExecutor, Task, detect_executor
 
 
 def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
@@ -25,10 +26,15 @@ def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
     )
 
 
+def test_the_ranks_of_a_pool_are_no_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py.futures._core", SimpleNamespace(SharedPool=object()))
+    assert isinstance(detect_executor({"PMI_SIZE": "4"}), SerialExecutor)
+
+
 def test_serial_maps_in_order_until_told_to_stop() -> None:
     answers = iter([False, False, True])
     taken: list[tuple[int, int]] = []
-    share = SerialExecutor().run_task(
+    (share,) = SerialExecutor().run_task(
         Task([1, 2, 3, 4], lambda item: item * 10, lambda *pair: taken.append(pair), out_of_time=lambda: next(answers))
     )
     assert taken == [(1, 10), (2, 20)]
@@ -73,7 +79,7 @@ def test_a_launcher_whose_mpi_sees_one_rank_is_refused_with_library_and_fix(tmp_
 
 def test_every_executor_offers_the_same() -> None:
     wanted = {name for name in vars(Executor) if not name.startswith("_")} - {"rank", "n_ranks"}
-    functions: list[Callable[..., Any]] = [SerialExecutor, MPIExecutor]
+    functions: list[Callable[..., Any]] = [SerialExecutor, MPIExecutor, PoolExecutor]
     for kind in functions:
         assert wanted <= set(dir(kind)) | {"local_rank", "n_local_ranks", "is_root"}
 
@@ -94,5 +100,5 @@ def test_serial_counts_its_time_and_lets_errors_through() -> None:
 
     with pytest.raises(OSError, match="the disk is full"):
         SerialExecutor().run_task(Task([1, 2], lambda item: item, full))
-    share = SerialExecutor().run_task(Task([], compute, lambda item, _: taken.append(item)))
+    (share,) = SerialExecutor().run_task(Task([], compute, lambda item, _: taken.append(item)))
     assert (share.n_items, share.busy, share.waiting, share.idle) == (0, 0.0, 0.0, 0.0)

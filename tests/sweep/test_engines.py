@@ -16,7 +16,9 @@ from torch import Tensor, nn
 import landscape
 from landscape import Problem, Surface
 from landscape.errors import InputError, RunError
+from landscape.evaluate import Objective
 from landscape.report import describe
+from landscape.sweep import setup
 from landscape.sweep.precision_audit import Audit
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
@@ -58,6 +60,14 @@ def test_the_usual_engine_follows_from_the_problem_alone() -> None:
     run = plane(images(), n=3).runs[0]
     assert {name: run[name] for name in ("engine", "lanes", "channels_last")} == {"engine": "eager", "lanes": 1, "channels_last": 1}
     assert run["batch_size"] == images().examples("train").size  # all that there are: the activations of one batch are small
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "batched"}, {"bn": "recalibrated"}, {"batch_size": 7, "precision": "bf16"}])
+def test_the_engine_is_built_once(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(setup, "Objective", lambda *given: built.append(Objective(*given)) or built[-1])
+    plane(images(), **options)
+    assert len(built) == 1
 
 
 def test_a_model_that_cannot_be_mapped_over_is_computed_eagerly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from cases import CORNERS, coordinates, perceptron, tokens
+from cases import perceptron, tokens
 
 import landscape
 from landscape import Problem, Surface, io
@@ -129,13 +129,12 @@ def test_a_part_that_was_ended_goes_on_by_itself(tmp_path: Path) -> None:
 def test_an_odd_value_is_merged_as_it_was_measured(tmp_path: Path) -> None:
     odd = {(0.0, 0.0): 0.0, (1.0, 0.0): math.nan, (0.0, 1.0): math.inf, (1.0, 1.0): -math.inf}
 
-    def make() -> Problem:
-        return coordinates(lambda a, b: odd.get((a, b), 100 * a + b))[0]
+    function = landscape.LambdaObjective(lambda a, b: odd.get((a, b), 100 * a + b))
 
     files = [tmp_path / f"{k}.h5" for k in (1, 2)]
     for k, file in enumerate(files, start=1):
-        landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), to=file, part=f"{k}/2", check="warn", **QUIET)
-    whole = landscape.surface(make(), *CORNERS, x=(0, 2, 3), y=(0, 1, 2), check="warn", **QUIET)
+        landscape.surface(function, x=(0, 2, 3), y=(0, 1, 2), to=file, part=f"{k}/2", **QUIET)
+    whole = landscape.surface(function, x=(0, 2, 3), y=(0, 1, 2), **QUIET)
     merged = landscape.merge([*files, *files[::-1]], quiet=True)  # every part twice: not-a-number agrees with itself
     assert np.array_equal(merged.values["train_loss"], whole.values["train_loss"], equal_nan=True)
     assert merged.checks["nan_count"] == 3
@@ -241,10 +240,8 @@ def test_overlapping_parts_have_to_agree(tmp_path: Path) -> None:
 def test_an_infinite_value_agrees_with_itself_alone(tmp_path: Path, first: float, second: float) -> None:
     """A share of the larger of two values is infinite where one of them is: a finite one may not pass for it."""
     for name, value in {"a": first, "b": second}.items():
-        surface = landscape.surface(
-            coordinates(lambda a, b, value=value: value + 0 * a)[0], *CORNERS, x=(0, 1, 2), y=(0, 1, 2), check="warn", **QUIET
-        )
-        io.write(surface, tmp_path / f"{name}.h5")
+        function = landscape.LambdaObjective(lambda a, b, value=value: value)
+        landscape.surface(function, x=(0, 1, 2), y=(0, 1, 2), to=tmp_path / f"{name}.h5", **QUIET)
     merged = landscape.merge([tmp_path / "a.h5"] * 2, quiet=True)
     assert (merged.values["train_loss"] == first).all()
     with pytest.raises(InputError, match=f"b.h5: train_loss at x = 0, y = 0 is {second:.9g}, in .*a.h5 {first:.9g};"):

@@ -26,6 +26,8 @@ class Several(SerialExecutor):
         self.n_ranks, self.factors = len(factors), factors
 
     def gather(self, value: Any) -> list[Any]:
+        if not isinstance(value, dict):  # that they all got so far
+            return [value] * self.n_ranks
         return [{split: factor * loss for split, loss in value.items()} for factor in self.factors]
 
 

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 from landscape.core.directions.direction import Direction, between, check_finite, cosine, from_arrays, orthogonalize
-from landscape.core.directions.filters import Role, roles, select_parameters
+from landscape.core.directions.filters import Only, Role, roles, select_parameters
 from landscape.core.directions.offload import offload_to_host
-from landscape.core.directions.random import cosine_spread, normals, random_direction
+from landscape.core.directions.random import Normalization, cosine_spread, normalization_name, normals, random_direction
 
 __all__ = [
     "Direction",
+    "Normalization",
+    "Only",
     "Role",
     "between",
     "check_finite",
     "cosine",
     "cosine_spread",
     "from_arrays",
+    "normalization_name",
     "normals",
     "offload_to_host",
     "orthogonalize",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from landscape.core.choices import IGNORABLE
 from landscape.core.modules import effective_name
 from landscape.core.weights import is_movable, unwrap
-from landscape.errors import InputError, did_you_mean
+from landscape.errors import InputError, did_you_mean, users_code
 
-__all__ = ["Role", "roles", "select_parameters"]
+__all__ = ["Only", "Role", "roles", "select_parameters"]
+
+Only = str | Callable[[str, nn.Parameter], bool] | None  # a glob over names, or a predicate
 
 _NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -115,9 +117,9 @@ def _is_input_first(owner: nn.Module, shape: Sequence[int]) -> bool:
 
 
 def select_parameters(
-    weights: Mapping[str, Tensor], model_roles: Mapping[str, Role], ignore: Sequence[str], only: str | None = None
+    weights: Mapping[str, Tensor], model_roles: Mapping[str, Role], ignore: Sequence[str], only: Only = None
 ) -> list[str]:
-    """The parameters that move: those `only` (a glob) names, else the trainable ones that `ignore` does not hold back.
+    """The parameters that move: those `only` (a glob, or a predicate) chooses, else the trainable ones that `ignore` does not hold back.
 
     With anything ignored, every parameter of at most one dimension stays fixed too.
 
@@ -133,14 +135,24 @@ def select_parameters(
         name
         for name, role in model_roles.items()
         if is_movable(weights[name])
-        and (fnmatch.fnmatchcase(name, only) if only is not None else role.trainable)
+        and _is_chosen(name, weights[name], role, only)
         and not ("norm" in ignore and role.norm)
         and not ("bias" in ignore and role.bias)
         and not (ignore and weights[name].dim() <= 1)
     ]
     if not names:
-        held = f'"{only}" names' if only is not None else "the model has"
+        held = "the model has" if only is None else f'"{only}" names' if isinstance(only, str) else "the predicate only= chooses"
         raise InputError(
             f"no parameter moves: {held} none left to move with ignore={','.join(ignore) or 'none'}; see model.named_parameters()"
         )
     return names
+
+
+def _is_chosen(name: str, weight: Tensor, role: Role, only: Only) -> bool:
+    """Whether `only`, or its absence, lets a parameter move."""
+    if only is None:
+        return role.trainable
+    if isinstance(only, str):
+        return fnmatch.fnmatchcase(name, only)
+    with users_code("the predicate only="):
+        return bool(only(name, nn.Parameter(weight.detach(), requires_grad=role.trainable)))

@@ -14,9 +14,13 @@ from landscape.core.choices import NORMALIZATIONS
 from landscape.core.directions.direction import Direction
 from landscape.core.directions.filters import Role
 from landscape.core.weights import Weights, norm, strip_prefix, to_double
-from landscape.errors import InputError, did_you_mean
+from landscape.errors import InputError, did_you_mean, users_code
 
-__all__ = ["cosine_spread", "normals", "random_direction"]
+__all__ = ["Normalization", "cosine_spread", "normalization_name", "normals", "random_direction"]
+
+Normalization = (
+    str | Callable[[Tensor, Tensor], Tensor]
+)  # a name; or filters drawn, weights' own filters -> the direction's filters
 
 
 def normals(seed: int, axis: str, name: str, shape: Sequence[int]) -> Tensor:
@@ -35,7 +39,7 @@ def random_direction(
     names: Iterable[str],
     seed: int = 0,
     axis: str = "x",
-    normalize: str = "filter",
+    normalize: Normalization = "filter",
     pruned: Mapping[str, Tensor] | None = None,
 ) -> Direction:
     """A Gaussian direction over the parameters named, normalized (Li et al. 2018, sec. 4).
@@ -50,26 +54,36 @@ def random_direction(
         names: the parameters that move.
         seed: of the draw.
         axis: "x" or "y", which are drawn independently of each other.
-        normalize: one of `NORMALIZATIONS`.
+        normalize: one of `NORMALIZATIONS`, or a function of a parameter's normal numbers and its weights, both float64
+            `(n_filters, n_entries)`, that returns the direction's filters in that shape.
         pruned: entries that stay where they are, by name: zero in the direction, before it is normalized.
 
     Raises:
-        InputError: for an unknown normalization, or when the direction is zero altogether.
+        InputError: for an unknown normalization, a function that returns something else, or when the direction is zero altogether.
     """
-    if normalize not in NORMALIZATIONS:
+    if not callable(normalize) and normalize not in NORMALIZATIONS:
         raise InputError(f'unknown normalization "{normalize}": {did_you_mean(normalize, NORMALIZATIONS)}')
     names = list(names)
     raw = {name: _drawn(seed, axis, strip_prefix(name), weights[name]) for name in names}
-    for name, held in (pruned or {}).items():
-        if name in raw:
-            raw[name] = raw[name].masked_fill(held.cpu(), 0.0)
-    scale = _scale_of(normalize, raw, {name: weights[name] for name in names})
+    held = {name: mask.cpu() for name, mask in (pruned or {}).items() if name in raw}
+    for name, mask in held.items():
+        raw[name] = raw[name].masked_fill(mask, 0.0)
+    scale = _scale_of(normalize, raw, {name: weights[name] for name in names}, held)
     parameters = {
         name: scale(name, model_roles[name]).to(torch.promote_types(weights[name].dtype, torch.float32)) for name in names
     }
-    label = f"random direction, seed {seed}, {normalize}-normalized" if normalize != "none" else f"random direction, seed {seed}"
-    attributes = {"label": label, "source": "random", "seed": seed, "normalize": normalize}
+    word = normalization_name(normalize)
+    label = f"random direction, seed {seed}, {word}-normalized" if word != "none" else f"random direction, seed {seed}"
+    attributes = {"label": label, "source": "random", "seed": seed, "normalize": word}
     return Direction(parameters, attributes=attributes).checked()
+
+
+def normalization_name(normalize: Normalization) -> str:
+    """What a file calls a normalization: its name, or the qualified name of a function."""
+    if isinstance(normalize, str):
+        return normalize
+    named = normalize if hasattr(normalize, "__qualname__") else type(normalize)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _drawn(seed: int, axis: str, name: str, weight: Tensor) -> Tensor:
@@ -79,12 +93,17 @@ def _drawn(seed: int, axis: str, name: str, weight: Tensor) -> Tensor:
     return torch.view_as_complex(normals(seed, axis, name, (*weight.shape, 2)))
 
 
-def _scale_of(normalize: str, raw: Weights, weights: Weights) -> Callable[[str, Role], Tensor]:
+def _scale_of(
+    normalize: Normalization, raw: Weights, weights: Weights, held: Mapping[str, Tensor]
+) -> Callable[[str, Role], Tensor]:
     """The rule that turns one parameter's normal numbers into its part of the direction, in float64."""
     whole = norm(weights) / norm(raw) if normalize == "model" else 1.0
 
     def scaled(name: str, role: Role) -> Tensor:
         delta, theta = raw[name], to_double(weights[name]).cpu()
+        if callable(normalize):
+            made = _made_by(normalize, name, role.filters(delta), role.filters(theta))
+            return role.from_filter_rows(made, delta.shape).masked_fill(held.get(name, torch.tensor(False)), 0.0)
         if normalize == "weight":
             return delta * theta
         if normalize in ("model", "none"):
@@ -98,6 +117,19 @@ def _scale_of(normalize: str, raw: Weights, weights: Weights) -> Callable[[str, 
         return rows.reshape(delta.shape) if normalize.endswith("layer") else role.from_filter_rows(rows, delta.shape)
 
     return scaled
+
+
+def _made_by(function: Callable[[Tensor, Tensor], Tensor], name: str, filters: Tensor, weights: Tensor) -> Tensor:
+    """The filters of one parameter's direction as the user's function makes them, from copies that it may change."""
+    word = f"normalize={normalization_name(function)}"
+    with users_code(word):
+        made = function(filters.clone(), weights.clone())
+    if not isinstance(made, Tensor) or made.shape != filters.shape:
+        what = f"a tensor of shape {tuple(made.shape)}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
+        raise InputError(
+            f"{word} returned {what} for {name}; it takes filters and weights {tuple(filters.shape)} and returns filters of that shape"
+        )
+    return made.detach().to("cpu", filters.dtype)
 
 
 def cosine_spread(

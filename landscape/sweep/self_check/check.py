@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from landscape.core.surface import Point, Surface
 from landscape.errors import SelfCheckError, SelfCheckWarning
 from landscape.evaluate import Measurement, Objective, Sample
-from landscape.problem import Examples
+from landscape.problem import Examples, LambdaObjective
 from landscape.reference import Reference
 from landscape.sweep.agreement import agree
 from landscape.sweep.base import NamedWeights
@@ -26,6 +28,7 @@ from landscape.sweep.self_check.diagnosis import describe_blindness, describe_lo
 
 __all__ = ["SelfCheck", "complain"]
 
+_PACKAGE = str(Path(__file__).resolve().parents[2])
 _NODES = 2  # compared at the end
 _REPEATED, _LOSSY_REPEATED = 1e-6, 1e-2  # a value measured again by the same engine, relative
 _TENTH = 0.1
@@ -62,6 +65,7 @@ class SelfCheck:
         self._comparer = Comparer(plan, objective, samples, calibration, batch_size_is_fixed, lossy_allowance)
         splits = {sample.split: sample.examples.tensors for sample in samples}
         self._own = Reference(plan.original, splits, None, objective.engine.device)  # of models with their own statistics
+        self._skipped = isinstance(plan.problem, LambdaObjective)
         self.points: list[Point] = []
         self.seconds = 0.0
         self.spent = 0.0
@@ -90,6 +94,8 @@ class SelfCheck:
     def before(self) -> None:
         """Compare the origin, each model in the plane, and the farthest corner; the origin is measured twice."""
         began = time.perf_counter()
+        if self._skipped:
+            return self._measure_function()
         compared = []
         for name, place, model in self._places():
             found = self._comparer.compare(name, place)
@@ -118,7 +124,7 @@ class SelfCheck:
             surface: as it is recorded.
             indices: the nodes this run measured, in the order of the grid.
         """
-        if not indices:
+        if self._skipped or not indices:
             return
         began = time.perf_counter()
         self._comparer.noting = False
@@ -140,6 +146,13 @@ class SelfCheck:
                     f"the data of split {sample.split} changed while the run computed; leave them alone and run again"
                 )
         self._close(began)
+
+    def _measure_function(self) -> None:
+        """What a run has to know of a function, for which there is no other evaluation to compare with."""
+        found = self._objective.measure((0.0,) * self._objective.n_directions)
+        (split,) = (sample.split for sample in self._samples)
+        self.keys = [(split, name.removeprefix(f"{split}_")) for name in found.estimates]
+        self.seconds = found.seconds
 
     def fail(self, text: str) -> None:
         """Note that something else is wrong."""
@@ -239,5 +252,8 @@ def complain(failures: Sequence[str], check: str) -> None:
     """
     if failures and check == "raise":
         raise SelfCheckError(f"self-check failed: {'; '.join(failures)} (--check warn goes on all the same)")
-    for failure in failures:
-        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=10)  # who called landscape.line or surface
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    for failure in failures:  # at the user's own line
+        warnings.warn(f"self-check failed: {failure}", SelfCheckWarning, stacklevel=level)

@@ -56,7 +56,7 @@ def _schedule(costs: Sequence[float], executor: Executor) -> tuple[float, int, l
 
     task = Task(list(enumerate(costs)), lambda item: _sleep(item[1]), on_result, seconds=float(np.mean(costs)))
     began = time.perf_counter()
-    share = executor.run_task(task)
+    (share,) = executor.run_task(task)
     return time.perf_counter() - began, share.n_items, took
 
 
