@@ -256,7 +256,7 @@ def test_a_network_that_did_not_train_is_named_everywhere(
     drawn: list[tuple[str, ...]] = []
     monkeypatch.setattr(drawing.plotting, "figure", lambda surfaces, kind, log, names: drawn.append(tuple(names)))
     monkeypatch.setattr(drawing.plotting, "save", lambda figure, path: path)
-    monkeypatch.setattr(drawing.plotting, "write_page", lambda surfaces, path, names: drawn.append(tuple(names)) or path)
+    monkeypatch.setattr(drawing.viewer, "write_page", lambda surfaces, path, names: drawn.append(tuple(names)) or path)
     drawing.draw(shown.nets, result.out, quiet=True)
     assert len(drawn) == 5
     assert all("did not train" in names[1] and "did not train" not in names[0] for names in drawn)
