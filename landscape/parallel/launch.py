@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 
-from landscape.errors import InputError
+from landscape.errors import InputError, in_a_line
 from landscape.parallel.executor import Executor, SerialExecutor
 from landscape.parallel.mpi import MPIExecutor
 
@@ -44,7 +44,7 @@ def detect_executor(environment: Mapping[str, str] | None = None) -> Executor:
             from mpi4py import MPI
     except Exception as error:
         raise InputError(
-            f"{launcher} started {n_ranks} ranks, but MPI cannot be used ({str(error).splitlines()[0]}); "
+            f"{launcher} started {n_ranks} ranks, but MPI cannot be used ({in_a_line(error)}); "
             "pip install 'torch-landscape[mpi]', or build mpi4py for the MPI of this launcher"
         ) from error
     if MPI.COMM_WORLD.Get_size() == 1:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,9 +52,14 @@ def mean_deviation(batches: Sequence[tuple[float, float]], exact: Sequence[tuple
     return _DEVIATIONS * moved / weight if weight and math.isfinite(moved) else 0.0
 
 
-def agree(value: float, other: float, room: float) -> bool:
-    """Whether two values are equal, both NaN, or finite and no further apart than there is room; to infinity there is no end of room."""
-    return value == other or (math.isnan(value) and math.isnan(other)) or (math.isfinite(room) and abs(value - other) <= room)
+def agree(value: Any, other: Any, room: Any) -> Any:
+    """Whether two values are equal, both NaN, or finite and no further apart than there is room; to infinity there is no end of room.
+
+    Of arrays element by element.
+    """
+    with np.errstate(invalid="ignore"):
+        near = np.isfinite(room) & (np.abs(np.subtract(value, other)) <= room)
+    return np.equal(value, other) | (np.isnan(value) & np.isnan(other)) | near
 
 
 def apart(value: float, other: float) -> float:

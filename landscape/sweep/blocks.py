@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from landscape.errors import InputError
 
-__all__ = ["Part", "blocks_of"]
+__all__ = ["Index", "Part", "blocks_of"]
 
 Index = tuple[int, ...]
 _MOST_PARTS = 1_000_000

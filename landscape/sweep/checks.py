@@ -60,7 +60,7 @@ def measure_again(plan: Plan, objective: Objective, samples: Sequence[Sample], o
     where = ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(plan.axes, node, strict=True))
     for key in keys:
         before, now = float(old.values[key][stored[0]]), again[key].value if key in again else math.nan
-        if not abs(before - now) <= allowed * abs(before) + 1e-9:
+        if not agree(now, before, allowed * abs(before) + 1e-9):
             raise InputError(
                 f"{place}: {key} at {where} is stored as {before:.9g} but measures {now:.9g} now; "
                 "was the model's code or the loss changed? choose another name, or --overwrite to replace it"

@@ -16,12 +16,12 @@ from landscape.parallel import Call, Executor, Steps, Task, exhausted
 from landscape.parallel.signals import on_shutdown
 from landscape.progress import Progress
 from landscape.sweep import messages, rank_stats
-from landscape.sweep.blocks import Part, blocks_of
+from landscape.sweep.blocks import Index, Part, blocks_of
 from landscape.sweep.checks import measure_again, metrics_of
 from landscape.sweep.located_models import direction_arrays
 from landscape.sweep.options import Options
 from landscape.sweep.paired_errors import PairedErrors
-from landscape.sweep.point_worker import Index, PointWorker, Result
+from landscape.sweep.point_worker import PointWorker, Result
 from landscape.sweep.precision_audit import Audit, AuditError
 from landscape.sweep.provenance import describe_run, describe_subject
 from landscape.sweep.rank_stats import RankStats

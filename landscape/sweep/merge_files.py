@@ -16,6 +16,7 @@ from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.measures.values import nan_counts
 from landscape.progress import Progress
+from landscape.sweep.agreement import agree
 from landscape.sweep.resume import check_same, describe_changes, positions, with_intervals
 
 __all__ = ["merge"]
@@ -171,7 +172,7 @@ class _Merged:
         """Take over the values of a metric that were missing; where they were, as a mask over the part."""
         values, done = self._arrays["values"][key][where], np.asarray(self._arrays["done"][key][where], dtype=bool)
         theirs, measured = part.values[key], np.asarray(part.done[key], dtype=bool)
-        both = np.argwhere(done & measured & ~_agree(values, theirs))
+        both = np.argwhere(done & measured & ~agree(values, theirs, _AGREEMENT * np.maximum(np.abs(values), np.abs(theirs))))
         if both.size:
             index = tuple(int(i) for i in both[0])
             place = ", ".join(f"{axis.name} = {c:g}" for axis, c in zip(part.axes, part.grid.coordinates(index), strict=True))
@@ -200,11 +201,3 @@ class _Merged:
             else:
                 value = before
             self._checks[name] = value
-
-
-def _agree(first: np.ndarray, second: np.ndarray) -> Any:
-    """Where two arrays hold the same, to rounding; not-a-number and each infinity agree with themselves alone."""
-    finite = np.isfinite(first) & np.isfinite(second)  # or everything would be within a share of infinity
-    with np.errstate(invalid="ignore"):
-        close = np.abs(first - second) <= _AGREEMENT * np.maximum(np.abs(first), np.abs(second))
-    return (finite & close) | (first == second) | (np.isnan(first) & np.isnan(second))

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from landscape.errors import RunError, UserCodeError, in_a_line
 from landscape.evaluate import Measurement, Objective, out_of_memory, peak_bytes
 from landscape.parallel.signals import check_ended
+from landscape.sweep.blocks import Index
 from landscape.sweep.plan import Plan
 from landscape.sweep.precision_audit import Audit
 from landscape.sweep.rank_stats import RankStats
 
-__all__ = ["Index", "PointWorker", "Result"]
+__all__ = ["PointWorker", "Result"]
 
-Index = tuple[int, ...]
 Result = tuple[Measurement, Measurement | None]  # of a point, and where it is audited, in fp32 as well
 
 
@@ -56,15 +56,12 @@ class PointWorker:
             found = [old or next(measured) for old in known]
             exact = [self._audit.exact(index, reduced_precision) for index, reduced_precision in zip(block, found, strict=True)]
         now = [measurement for measurement, old in zip(found, known, strict=True) if old is None]
-        seconds = self._objective.stopwatch.seconds
-        self._done += RankStats(
-            n_points=len(block),
-            n_examples=sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss")),
-            points=sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None))),
-            moving=seconds.get("moving", 0.0),
-            model=seconds.get("model", 0.0),
-            peak_bytes=peak_bytes(self._objective.engine.device),
-        )
+        done, seconds = self._done, self._objective.stopwatch.seconds
+        done.n_points += len(block)
+        done.n_examples += sum(e.n_examples for m in found for key, e in m.estimates.items() if key.endswith("_loss"))
+        done.points += sum(measurement.seconds for measurement in (*now, *(other for other in exact if other is not None)))
+        done.moving += seconds.get("moving", 0.0)
+        done.model += seconds.get("model", 0.0)
         self.slowest = max(self.slowest, *(measurement.seconds for measurement in found))
         return list(zip(found, exact, strict=True))
 
@@ -110,6 +107,7 @@ class PointWorker:
     def account(self) -> RankStats:
         """What was done in blocks since this was asked last."""
         done, self._done = self._done, RankStats()
+        done.peak_bytes = peak_bytes(self._objective.engine.device)
         return done
 
     def _where(self, block: Sequence[Index]) -> str:

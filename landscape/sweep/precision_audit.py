@@ -9,11 +9,11 @@ import numpy as np
 
 from landscape.errors import RunError
 from landscape.evaluate import Measurement, Objective
+from landscape.sweep.blocks import Index
 from landscape.sweep.plan import Plan
 
 __all__ = ["Audit", "AuditError"]
 
-Index = tuple[int, ...]
 _POINTS = 16
 
 

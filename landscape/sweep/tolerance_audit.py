@@ -36,11 +36,11 @@ import numpy as np
 
 from landscape.core.surface import Surface
 from landscape.evaluate import SMALLEST_LOOK, Measurement, Objective, Sample
+from landscape.sweep.blocks import Index
 from landscape.sweep.plan import Plan
 
 __all__ = ["Round", "ToleranceAudit", "candidates", "fails"]
 
-Index = tuple[int, ...]
 _MOST = 16
 _SHARE = 0.1  # of the run's examples
 _ONE, _TWO = 3.0, 2.0  # standard errors that one z, and that two, may have

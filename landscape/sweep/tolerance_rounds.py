@@ -8,7 +8,8 @@ from typing import Any
 from landscape.core.surface import Surface
 from landscape.evaluate import Measurement
 from landscape.parallel import Call, Executor
-from landscape.sweep.point_worker import Index, PointWorker
+from landscape.sweep.blocks import Index
+from landscape.sweep.point_worker import PointWorker
 from landscape.sweep.tolerance_audit import Round, ToleranceAudit
 
 __all__ = ["settle"]
