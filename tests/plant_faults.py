@@ -235,7 +235,7 @@ FAULTS = (
     Fault("T4: the corner is not compared", "sweep/self_check/check.py", "        if corner not in seen:", "        if False:", "tests/sweep/test_self_check.py"),
     Fault("T4: nothing is compared after the last point", "sweep/self_check/check.py", "        for k in sorted(np.random", "        for k in () and sorted(np.random", "tests/sweep/test_self_check.py"),
     Fault("T4: the reference is not independent of the reduction by example", "reference/evaluation.py", "return by_criterion(model, loss, batch, size)", 'return {n: (float(s.double().sum()), float(size if w is None else w.double().sum()), False) for n, (s, w) in self._problem.loss(model, batch, size).items()}', "tests/sweep/test_self_check.py::test_what_engine_and_check_shared_once_is_checked"),
-    Fault("what rounding explains is a hundred times too much", "sweep/agreement.py", "_SAFETY = 4.0", "_SAFETY = 400.0", "tests/sweep/test_self_check.py::test_the_allowance_from_both_sides"),
+    Fault("what rounding explains is a hundred times too much", "sweep/allowance.py", "_SAFETY = 4.0", "_SAFETY = 400.0", "tests/sweep/test_self_check.py::test_the_allowance_from_both_sides"),
     Fault("T6: all floating tensors get the engine's type", "evaluate/precision.py", "        if dtype == self.main:", "        if dtype.is_floating_point:", "tests/evaluate/test_types.py"),
     Fault("T7: the caller's autocast leaks in", "sweep/isolation.py", "if torch.is_autocast_enabled(device):", "if False:", "tests/sweep/test_isolation.py"),
     Fault("T7: a run draws from the caller's generators", "sweep/isolation.py", "        stack.enter_context(_generators())\n", "", "tests/sweep/test_self_check.py::test_a_loss_that_draws_random_numbers_fails"),

@@ -27,7 +27,13 @@ PACKAGE = ROOT / "landscape"
 # room -> (the rooms it may import, the libraries it may import). A room is a module or package right under landscape/, or one
 # right under landscape/core/; "landscape" is the shop window, __init__.py, which nobody inside imports from. errors is open to all.
 BASE = {"atomic", "errors", "output", "progress"}
-NUMBERS = {"core.grid", "core.surface", "measures", "report"}  # all that reading, drawing and telling a file needs: no torch
+NUMBERS = {
+    "core.agreement",
+    "core.grid",
+    "core.surface",
+    "measures",
+    "report",
+}  # all that reading, drawing and telling a file needs: no torch
 WEIGHTS = {"core.directions", "core.modules", "core.shared_memory", "core.subspace", "core.weights", "checkpoints"}
 ENGINE = BASE | NUMBERS | WEIGHTS | {"core.choices", "core.intervals", "evaluate", "io", "parallel", "problem", "reference"}
 HOUSE: dict[str, tuple[set[str], set[str]]] = {
@@ -44,6 +50,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "core.modules": ({"errors", "core.shared_memory", "core.weights"}, {"torch"}),
     "core.directions": ({"errors", "core.choices", "core.modules", "core.weights"}, {"numpy", "torch"}),
     "core.subspace": ({"errors", "core.weights", "core.directions"}, {"numpy", "torch"}),
+    "core.agreement": (set(), {"numpy"}),
     "core.grid": ({"errors"}, {"numpy"}),
     "core.surface": ({"errors", "core.grid"}, {"numpy"}),
     "measures": ({"errors", "core.grid", "core.surface"}, {"numpy"}),

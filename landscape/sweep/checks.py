@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from landscape.core.agreement import agree, apart
 from landscape.core.surface import Metric, Surface
 from landscape.core.weights import digest
 from landscape.errors import InputError
 from landscape.evaluate import Measurement, Objective, Sample, main_type
 from landscape.parallel import Executor
 from landscape.problem import Examples
-from landscape.sweep.agreement import agree, allowed_relative, apart
+from landscape.sweep.allowance import allowed_relative
 from landscape.sweep.located_models import far_corner, losses_of
 from landscape.sweep.plan import Plan
 from landscape.sweep.version import package_version, source_commit

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from landscape.atomic import check_target
+from landscape.core.agreement import agree
 from landscape.core.surface import BY_METRIC, Surface
 from landscape.errors import InputError
 from landscape.measures import measure
 from landscape.measures.values import nan_counts
 from landscape.progress import Progress
-from landscape.sweep.agreement import agree
 from landscape.sweep.resume import check_same, describe_changes, positions, with_intervals
 
 __all__ = ["merge"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from landscape.core.agreement import agree
 from landscape.core.surface import Surface
 from landscape.errors import InputError, UserCodeError, in_a_line
 from landscape.evaluate import Engine, Objective, Sample, choose, free_bytes, has_images, main_type, out_of_memory
@@ -16,7 +17,6 @@ from landscape.parallel import Executor
 from landscape.problem import Examples
 from landscape.progress import Progress
 from landscape.sweep import devices
-from landscape.sweep.agreement import agree
 from landscape.sweep.devices import Placement, choose_device, n_sharing
 from landscape.sweep.options import Options, bytes_of
 from landscape.sweep.plan import Plan

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 import landscape
 from landscape import Problem, Surface
+from landscape.core.agreement import agree
 from landscape.errors import InputError, SelfCheckError, SelfCheckWarning
 from landscape.evaluate import Objective
 from landscape.problem import PerExample
 from landscape.report import describe_check
-from landscape.sweep.agreement import UNIT_ROUNDOFF, agree, allowed_relative
+from landscape.sweep.allowance import UNIT_ROUNDOFF, allowed_relative
 
 Batch = tuple[Tensor, Tensor]
 

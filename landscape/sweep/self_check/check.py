@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from landscape.core.agreement import agree
 from landscape.core.surface import Point, Surface
 from landscape.errors import SelfCheckError, SelfCheckWarning
 from landscape.evaluate import Measurement, Objective, Sample
 from landscape.problem import Examples, LambdaObjective
 from landscape.reference import Reference
-from landscape.sweep.agreement import agree
 from landscape.sweep.base import NamedWeights
 from landscape.sweep.checks import measured_as
 from landscape.sweep.located_models import far_corner, has_other_statistics, losses_of, parts_of, place_of

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from landscape.core.agreement import agree, apart
 from landscape.errors import UserCodeError
 from landscape.evaluate import Measurement, Objective, Sample
 from landscape.problem import Examples
 from landscape.reference import Reference, Values
-from landscape.sweep.agreement import UNIT_ROUNDOFF, agree, allowed_relative, apart, mean_deviation
+from landscape.sweep.allowance import UNIT_ROUNDOFF, allowed_relative, mean_deviation
 from landscape.sweep.located_models import losses_of, parts_of
 from landscape.sweep.plan import Plan
 

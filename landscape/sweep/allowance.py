@@ -1,16 +1,14 @@
-"""How far two right evaluations of one loss may be apart, and whether two values agree."""
+"""How far two right evaluations of one loss may be apart."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["UNIT_ROUNDOFF", "agree", "allowed_relative", "apart", "mean_deviation"]
+__all__ = ["UNIT_ROUNDOFF", "allowed_relative", "mean_deviation"]
 
 UNIT_ROUNDOFF = {torch.float64: 2.0**-53, torch.float32: 2.0**-24, torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
 _SAFETY = 4.0
@@ -50,21 +48,3 @@ def mean_deviation(batches: Sequence[tuple[float, float]], exact: Sequence[tuple
     weight = math.fsum(w for _, w in exact)
     moved = math.fsum(abs(a - b) for (a, _), (b, _) in zip(batches, exact, strict=True))
     return _DEVIATIONS * moved / weight if weight and math.isfinite(moved) else 0.0
-
-
-def agree(value: Any, other: Any, room: Any) -> Any:
-    """Whether two values are equal, both NaN, or finite and no further apart than there is room; to infinity there is no end of room.
-
-    Of arrays element by element.
-    """
-    with np.errstate(invalid="ignore"):
-        near = np.isfinite(room) & (np.abs(np.subtract(value, other)) <= room)
-    return np.equal(value, other) | (np.isnan(value) & np.isnan(other)) | near
-
-
-def apart(value: float, other: float) -> float:
-    """The relative difference of two values: 0 where equal or both no number, infinite where one alone is finite."""
-    if value == other or (math.isnan(value) and math.isnan(other)):
-        return 0.0
-    gap = abs(value - other) / max(abs(value), abs(other), 1e-300)
-    return gap if math.isfinite(gap) else math.inf
