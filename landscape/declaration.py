@@ -21,7 +21,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from landscape.errors import InputError, did_you_mean
 
@@ -44,7 +44,7 @@ class Option:
         group: of the help that it belongs to.
         flags: what is typed for it; `--its-name` where nothing is said.
         required: whether the command line wants it, though Python has a default.
-        typed: whether the command line has it.
+        typed: whether the command line has it; False leaves it at its default there, "whole" gives it all that was typed.
         or_function: how a function is called that Python takes in place of a word.
         read: makes a value of what was typed; by the type where nothing is said.
         check: makes of a value what is kept of it.  Like `read` it raises an `InputError` that says what is wrong with the value.
@@ -57,7 +57,7 @@ class Option:
     group: str = ""
     flags: tuple[str, ...] = ()
     required: bool = False
-    typed: bool = True
+    typed: bool | Literal["whole"] = True
     or_function: str = ""
     read: Callable[[str], Any] | None = None
     check: Callable[[Any], Any] | None = None

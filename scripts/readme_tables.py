@@ -25,7 +25,7 @@ SHARED = parameters_of(Options, _others)
 def render() -> dict[str, str]:
     """The tables by the names of their markers."""
     commands = (f"| `{_escaped(usage(command))}` | {command.summary} |" for command in COMMANDS.values())
-    options = (f"| `{_escaped(_typed(one, ', '))}` | {_escaped(one.help)} |" for one in SHARED.values() if one.option.typed)
+    options = (f"| `{_escaped(_typed(one, ', '))}` | {_escaped(one.help)} |" for one in SHARED.values() if one.option.typed is True)
     return {
         "commands": _table("command", "what it does", commands),
         "options": _table("option of `line` and `surface`, and of others that it fits", "meaning", options),
@@ -41,7 +41,7 @@ def usage(command: Command) -> str:
 def _words(parameters: Iterable[Parameter], shared: list[object]) -> Iterator[str]:
     for one in sorted(parameters, key=lambda one: one.keyword):
         required = one.option.required or (one.default is inspect.Parameter.empty and one.name != "settings")
-        if one.option.typed and (required or one.option not in shared):
+        if one.option.typed is True and (required or one.option not in shared):
             several = " …" if not one.keyword and "list" in str(one.type) else ""
             yield f"{_typed(one)}{several}" if required else f"[{_typed(one)}]"
 

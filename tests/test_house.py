@@ -400,6 +400,32 @@ def test_every_definition_of_a_name_is_found() -> None:
     assert definitions_of("f", {"m.py": text}) == ["m.py:1", "m.py:3", "m.py:5"]
 
 
+# The page that tells the way of one value
+
+
+def lost_on_the_way(page: str) -> list[str]:
+    """Functions and rooms that a page names and the package lacks."""
+    found = []
+    for name in re.findall(r"^\| \d+ \| `([\w.]+)`", page, re.MULTILINE):
+        room = max((m for m in MODULES if f"landscape.{name}".startswith(f"{m}.")), key=len)
+        target: object = importlib.import_module(room)
+        for attribute in f"landscape.{name}".removeprefix(f"{room}.").split("."):
+            target = getattr(target, attribute, None)
+        found += [] if callable(target) else [name]
+    return found + [path for path in re.findall(r"`(\w[\w/]*(?:\.py|/))`", page) if not (PACKAGE / path).exists()]
+
+
+def test_the_way_of_one_value_is_as_told() -> None:
+    page = (PACKAGE / "README.md").read_text("utf-8")
+    expect_none(lost_on_the_way(page), "landscape/README.md names what is gone:")
+    assert 15 <= len(re.findall(r"^\| \d+ \|", page, re.MULTILINE)) <= 25
+
+
+def test_a_lost_way_is_found() -> None:
+    page = "| 1 | `cli.main.main` | |\n| 2 | `sweep.loop.Sweep.no_such` | |\n| where? | `sweep/no_such.py` and `sweep/` |"
+    assert lost_on_the_way(page) == ["sweep.loop.Sweep.no_such", "sweep/no_such.py"]
+
+
 # Files
 
 # Somebody's home, or a place that exists on one machine only.

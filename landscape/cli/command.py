@@ -41,7 +41,7 @@ SurfaceFiles = Annotated[list[str], Option("surface files", "FILE.h5")]
 Overwrite = Annotated[bool, Option("replace a file that is there")]
 Quiet = Annotated[bool, Option("no progress and no notes")]
 Json = Annotated[bool, Option("the result for machines, on standard output")]
-Words = Annotated[str, Option("the command line, for the file's provenance", typed=False)]
+Words = Annotated[str, Option("the command line, for the file's provenance", typed="whole")]
 
 out_option = partial(Option, flags=("-o", "--out"))  # the file that a command writes
 

@@ -55,7 +55,8 @@ def _execute(words: Sequence[str]) -> tuple[int, bool]:
         options.parser.print_help()
         return 2, True
     machines, typed = getattr(options, "json", False), shlex.join(["landscape", *words])  # the second for the file's provenance
-    values = {name: getattr(options, name) if one.option.typed else typed for name, one in options.run.parameters.items()}
+    declared = {name: one for name, one in options.run.parameters.items() if one.option.typed}
+    values = {name: typed if one.option.typed == "whole" else getattr(options, name) for name, one in declared.items()}
     with result_apart() if machines else nullcontext():
         return options.run.function(**values), options.run.prints or machines
 

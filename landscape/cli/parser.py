@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
         fitted = commands.add_parser(command.name, help=summary, description=summary, epilog=example, allow_abbrev=False)
         groups: dict[str, Any] = {"": fitted}
         for parameter in command.parameters.values():
-            if parameter.option.typed:
+            if parameter.option.typed is True:
                 group = parameter.option.group
                 groups[group] = groups.get(group) or fitted.add_argument_group(group)
                 _add(groups[group], parameter)

@@ -185,7 +185,7 @@ class Options:
     ] = None
     overwrite: Annotated[bool, Option("replace a file that is there")] = False
     quiet: Annotated[bool, Option("no progress and no notes")] = False
-    command: Annotated[str | None, Option("what the file records as the command that made it", typed=False)] = None
+    command: Annotated[str | None, Option("what the file records as the command that made it", typed="whole")] = None
 
     def __post_init__(self) -> None:
         check_fields(self)
