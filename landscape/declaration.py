@@ -45,7 +45,7 @@ class Option:
         required: whether the command line wants it, though Python has a default.
         typed: whether the command line has it.
         read: makes a value of what was typed; by the type where nothing is said.
-        check: makes of a value what is kept of it.  Like `read` it raises an `InputError` that says what is wrong with the value.
+        check: makes of a value what is kept of it. Like `read` it raises an `InputError` that says what is wrong with the value.
     """
 
     help: str
