@@ -63,7 +63,7 @@ def test_the_table_is_for_people_and_a_file_stays(command: Callable[..., Any], t
         ("--precision fp31", 'did you mean "fp32"'),
         ("--precision fp32,fp32", "each once"),
         ("--precision tf32", "CUDA"),
-        ("--rounds 0", "at least 1"),
+        ("--rounds 0", "must be 1 to"),
         ("--threads 0", "threads"),
         ("--examples many", "first:N"),
         ("--device gpu", "cuda"),
