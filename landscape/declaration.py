@@ -47,7 +47,7 @@ class Option:
         typed: whether the command line has it; False leaves it at its default there, "whole" gives it all that was typed.
         or_function: how a function is called that Python takes in place of a word.
         read: makes a value of what was typed; by the type where nothing is said.
-        check: makes of a value what is kept of it.  Like `read` it raises an `InputError` that says what is wrong with the value.
+        check: makes of a value what is kept of it. Like `read` it raises an `InputError` that says what is wrong with the value.
     """
 
     help: str
@@ -79,6 +79,13 @@ class Parameter:
         told = "" if self.default in (None, (), inspect.Parameter.empty) or self.default is False else str(self.default)
         told = self.option.default or told
         return self.option.help + (f" (default: {told})" if told else "")
+
+    @property
+    def described(self) -> str:
+        """The same for Python's help: with the words it may be, and the function that may stand in their place."""
+        words = "|".join(self.option.choices)
+        function = f"; or a function {self.option.or_function}" if self.option.or_function else ""
+        return f"{words}{'; ' if words else ''}{self.help}{function}"
 
     @property
     def shown_type(self) -> Any:
@@ -147,10 +154,7 @@ def takes(options: Callable[P, T]) -> Callable[[Callable[[T], R]], Callable[P, R
         shown = [inspect.Parameter(p.name, kinds[p.keyword], default=p.default, annotation=p.shown_type) for p in declared.values()]
         returned = inspect.signature(function).return_annotation
         call.__signature__ = inspect.Signature(shown, return_annotation=returned)  # type: ignore[attr-defined]
-        told = "".join(
-            f"\n        {p.name}: {(p.option.choices and '|'.join(p.option.choices) + '; ') or ''}{p.help}{p.option.or_function and f'; or a function {p.option.or_function}'}."
-            for p in declared.values()
-        )
+        told = "".join(f"\n        {parameter.name}: {parameter.described}." for parameter in declared.values())
         call.__doc__ = re.sub(
             r"\n\n    (?=Returns:|Yields:)", lambda _: f"\n\n    Args:{told}\n\n    ", function.__doc__ or "", count=1
         )

@@ -285,6 +285,7 @@ FAULTS = (
     Fault("C14: a package that cannot be loaded is a traceback", "../scripts/entry/landscape_command/__init__.py", "    except BaseException as error:\n", "    except ValueError as error:\n", "tests/misuse/test_entry.py"),
     Fault("T29: a file takes the place of a closed stream", "../scripts/entry/landscape_command/__init__.py", "    _open_streams()\n", "", "tests/misuse/test_entry.py"),
     Fault("C14: an axis whose points are one in the weights' type", "sweep/run.py", "(sizes > 0) & (sizes < limits.tiny)", "(sizes > 0) & (sizes < 0)", "tests/misuse/test_bad_options.py"),
+    Fault("a slash at the end of a name is lost", "cli/command.py", "if out is None else out  # a slash", "if out is None else Path(out)  # a slash", "tests/misuse/test_bad_outputs.py::test_name_that_is_none"),
     Fault("C9: what merges files loads torch", "sweep/resume.py", "if TYPE_CHECKING:  # merging files needs no torch", "if True:", "tests/test_light.py"),
     Fault("C9: the command line loads torch", "cli/command.py", "if TYPE_CHECKING:\n", "if True:\n", "tests/test_light.py"),
     Fault("an option's value is not checked in Python", "declaration.py", "parameter.checked(value))", "value)", "tests/test_declaration.py tests/sweep/test_options.py"),

@@ -134,11 +134,11 @@ def as_json(result: Any, indent: int | None = None) -> str:
     return json.dumps(plain(result), allow_nan=False, indent=indent)
 
 
-def target_of(files: Sequence[str], out: str | None, extension: str) -> Path:
+def target_of(files: Sequence[str], out: str | None, extension: str) -> str | Path:
     """The file to write: the one that is asked for, else of the first file's name, and none of those that are read."""
     if not Path(files[0]).name:
         raise InputError(f'"{files[0]}" is no name of a file; name a surface file')
-    target = Path(files[0]).with_suffix(extension) if out is None else Path(out)
+    target = Path(files[0]).with_suffix(extension) if out is None else out  # a slash at its end would be lost in a Path
     check_distinct(target, *files)
     return target
 

@@ -56,7 +56,12 @@ class WorkerSetup:
             plan=replace(plan, problem=nothing, original=nothing, models=()),
             samples=() if named else samples,
             calibration=None if named else context.calibration,
-            options=replace(options, to=None, command=None, executor=None, split=[sample.split for sample in samples]),
+            options=Options(  # of those, what a worker needs; the problem and its checkpoints are not among it
+                split=[sample.split for sample in samples],
+                examples=options.examples,
+                tolerance=options.tolerance,
+                audit_tolerance=options.audit_tolerance,
+            ),
             engine=replace(context.objective.engine, memory=context.objective.engine.memory / n_workers),
             threads=torch.get_num_threads(),
             identity=identity(plan, samples, context.calibration),

@@ -85,7 +85,7 @@ def test_the_command_prints_for_people_and_for_machines(command: Callable[..., A
     [
         ("--precision fp31", "fp32"),
         ("--precision tf32", "CUDA"),
-        ("--rounds 0", "at least 1"),
+        ("--rounds 0", "must be 1 to"),
         ("--threads 0", "threads"),
         ("--examples many", "first:N"),
         ("--device gpu", "cuda"),

@@ -73,7 +73,7 @@ def test_name_that_is_none(refuse, writer, overwrite):
     words, extension = EVERY_WRITER[writer]
     Path(f"loop{extension}").symlink_to(f"loop{extension}")
     Path(f"dangling{extension}").symlink_to(f"gone{extension}")
-    refuse(words.format("''") + overwrite, "empty", "name a file")
+    refuse(words.format("''") + overwrite, "-o/--out", "is empty")
     refuse(words.format(f"out{extension}/") + overwrite, f"out{extension}/", "names a folder")
     refuse(words.format(f"loop{extension}") + overwrite, f"loop{extension}", "loop", "another name")
     refuse(
@@ -85,13 +85,13 @@ def test_folder_that_is_none(refuse):
     words = "demo --out {}"
     Path("loop").symlink_to("loop")
     Path("dangling").symlink_to("gone")
-    refuse(words.format("''"), "empty", "name a folder")
+    refuse(words.format("''"), "--out", "is empty")
     refuse(words.format("loop"), "loop", "cannot be created", "round in a loop")
     refuse(words.format("dangling"), "dangling", "cannot be created", "gone", "not there")
     refuse(words.format("a.pt"), "a.pt", "cannot be created", "is a file")
     refuse(words.format("a.pt/inner"), "a.pt", "cannot be created")
     refuse(words.format("x" * 300), "cannot be created", "too long")
-    refuse("train digits-mlp-1x4 --epochs 1 --out ''", "empty", "name a folder")
+    refuse("train digits-mlp-1x4 --epochs 1 --out ''", "--out", "is empty")
     refuse("train digits-mlp-1x4 --epochs 1 --out dangling", "dangling", "cannot be created", "gone")
 
 

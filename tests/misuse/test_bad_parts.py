@@ -23,7 +23,7 @@ def parts(run, here):
     return here
 
 
-@pytest.mark.parametrize("part", ["0/3", "4/3", "3", "1/0", "a/b", "-1/3", "1/99999999", "1//3", "''", "1/" + "9" * 5000])
+@pytest.mark.parametrize("part", ["0/3", "4/3", "3", "1/0", "a/b", "-1/3", "1/99999999", "1//3", "1/" + "9" * 5000])
 def test_text_that_is_no_part(run, part, one_line, here):
     outcome = run(f"{PLANE} --part={part} -o out.h5")
     assert outcome.code == 2

@@ -77,10 +77,10 @@ def test_bad_setting(refuse, words, says):
     ("words", "says"),
     [
         ("small_problems:net", ["no problem", "landscape problems"]),
-        ("digits-resnet8 --epochs 0", ["0 epochs", "at least one"]),
+        ("digits-resnet8 --epochs 0", ["--epochs", "must be 1 to 1,000,000,000, not 0"]),
         ("digits-resnet8 --epochs many", ["--epochs", "many"]),
-        ("digits-resnet8 --threads 0", ["--threads must be 1 to", "not 0"]),
-        ("digits-resnet8 --seed -1", ["-1", "whole number"]),
+        ("digits-resnet8 --threads 0", ["--threads", "must be 1 to 4,096, not 0"]),
+        ("digits-resnet8 --seed -1", ["--seed", "must be 0 to", "not -1"]),
         ("digits-resnet8 --device gpu", ['"gpu"', "cuda"]),
         ("digits-resnet8 --device cuda:99", ["cuda:99"]),
         ("digits-resnet8 --out a.pt", ["a.pt", "--out"]),
