@@ -200,6 +200,8 @@ FAULTS = (
     Fault("what only rank 0 can read is not sent", "parallel/executor.py", "if errors[0] is None and lacking:", "if False:", "tests/parallel/test_mpi.py::test_all_ranks_hear_the_same_and_meet_the_same_error"),
     Fault("a stream hands out what still grows", "sweep/run.py", "next(steps).copy(), False", "next(steps), False", "tests/sweep/test_stream.py::test_a_stream_ends_with_the_surface"),
     Fault("the coordinates of a function the wrong way round", "sweep/base.py", "zip(axes, units, strict=False)", "zip(axes, units.flip(0), strict=False)", "tests/sweep/test_function.py::test_values_are_the_functions_at_every_node"),
+    Fault("Ctrl-C between two steps loses the run", "parallel/executor.py", "        steps.throw(error)\n", "", "tests/parallel/test_launch.py::test_what_interrupts_between_two_steps_ends_them_as_within_one"),
+    Fault("a slow point is begun before the one behind it is on disk", "parallel/executor.py", "                task.heartbeat()\n", "", "tests/parallel/test_launch.py::test_what_is_behind_a_slow_item_is_on_disk_before_the_next"),
     Fault("a forking pool is taken", "parallel/pool.py", 'context.get_start_method() == "fork"', 'context.get_start_method() == "forks"', "tests/parallel/test_pool.py::test_what_cannot_be_used_is_refused"),
     Fault("the problem travels with every request", "parallel/pool.py", "if self._n_carrying < len(self._lacking):", "if True:", "tests/parallel/test_pool.py::test_the_problem_travels_once"),
     Fault("a worker's results before its error are lost", "parallel/pool_worker.py", "reply.error, reply.trace =", "reply.results, reply.error, reply.trace = [],", "tests/parallel/test_pool.py::test_results_before_an_error_are_taken_in"),

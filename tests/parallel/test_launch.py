@@ -14,7 +14,7 @@ import pytest
 from jobs import PATIENCE, environment, needs_mpi
 
 from landscape.errors import InputError
-from landscape.parallel import Executor, MPIExecutor, PoolExecutor, SerialExecutor, Task, detect_executor
+from landscape.parallel import Executor, MPIExecutor, PoolExecutor, SerialExecutor, Task, detect_executor, exhausted
 
 
 def test_without_a_launcher_it_is_serial_and_mpi_is_not_imported() -> None:
@@ -102,3 +102,41 @@ def test_serial_counts_its_time_and_lets_errors_through() -> None:
         SerialExecutor().run_task(Task([1, 2], lambda item: item, full))
     (share,) = SerialExecutor().run_task(Task([], compute, lambda item, _: taken.append(item)))
     assert (share.n_items, share.busy, share.waiting, share.idle) == (0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "expected"), [(-1.0, ["1", "take", "beat", "2", "take", "beat"]), (1e9, ["1", "take", "2", "take"])]
+)
+def test_what_is_behind_a_slow_item_is_on_disk_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, heartbeat: float, expected: list[str]
+) -> None:
+    monkeypatch.setattr("landscape.parallel.executor.HEARTBEAT", heartbeat)
+    did: list[str] = []
+    compute, take = (lambda item: did.append(str(item))), (lambda *_: did.append("take"))
+    SerialExecutor().run_task(Task([1, 2], compute, take, heartbeat=lambda: did.append("beat")))
+    assert did == expected
+
+
+def test_what_interrupts_between_two_steps_ends_them_as_within_one() -> None:
+    ended: list[str] = []
+
+    def steps() -> Any:
+        try:
+            yield 1
+        except KeyboardInterrupt:
+            ended.append("saved")
+            raise KeyboardInterrupt("2 of 3 points") from None
+
+    class Interrupting:
+        def __init__(self) -> None:
+            self._steps = steps()
+            self.throw = self._steps.throw
+
+        def __next__(self) -> Any:
+            next(self._steps)
+            raise KeyboardInterrupt
+
+    between: Any = Interrupting()
+    with pytest.raises(KeyboardInterrupt, match="2 of 3 points"):
+        exhausted(between)
+    assert ended == ["saved"]

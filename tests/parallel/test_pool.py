@@ -181,6 +181,14 @@ def test_what_no_import_finds_travels_with_cloudpickle(pool: ProcessPoolExecutor
     check_same(ours, theirs)
 
 
+def test_a_stream_by_a_pool_of_a_function(pool: ProcessPoolExecutor) -> None:
+    pytest.importorskip("cloudpickle")
+    bowl = landscape.LambdaObjective(lambda x, y: x * x + 3 * y * y)
+    *_, last = landscape.stream(bowl, x=(-1, 1, 5), y=(-1, 1, 3), executor=pool, **QUIET)
+    assert last.complete
+    assert np.array_equal(last.values["train_loss"], np.add.outer(np.linspace(-1, 1, 5) ** 2, 3 * np.linspace(-1, 1, 3) ** 2))
+
+
 def test_effective_weights_travel_beside_the_import_string(pool: ProcessPoolExecutor) -> None:
     problem = resolve("pool_cases:weight_normed")
     ours, theirs = (landscape.line(problem, x=(-1, 1, 5), executor=executor, **QUIET) for executor in (None, pool))
