@@ -23,7 +23,7 @@ from landscape.problem.data import Batch, map_tensors
 from landscape.progress import Progress
 from landscape.sweep.devices import choose_device, choose_threads
 from landscape.sweep.environment import environment_of
-from landscape.sweep.options import check_threads
+from landscape.sweep.options import Options
 
 __all__ = ["Report", "bench", "hand_loop", "random_plane"]
 
@@ -121,7 +121,7 @@ def bench(
     if rounds < 1:
         raise InputError(f"--rounds must be at least 1, not {rounds}")
     place, before = choose_device(device, detect_executor()), torch.get_num_threads()
-    torch.set_num_threads(choose_threads(None if threads is None else check_threads(threads), detect_executor()))
+    torch.set_num_threads(choose_threads(Options(threads=threads).threads, detect_executor()))
     try:
         with Progress(quiet) as progress:
             machine, plane = environment_of(place), random_plane(problem, start)

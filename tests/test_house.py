@@ -411,7 +411,7 @@ def lost_on_the_way(page: str) -> list[str]:
         target: object = importlib.import_module(room)
         for attribute in f"landscape.{name}".removeprefix(f"{room}.").split("."):
             target = getattr(target, attribute, None)
-        found += [] if callable(target) else [name]
+        found += [] if target is not None else [name]
     return found + [path for path in re.findall(r"`(\w[\w/]*(?:\.py|/))`", page) if not (PACKAGE / path).exists()]
 
 

@@ -197,7 +197,7 @@ def test_paths_are_those_of_the_caller(machine: Machine, tmp_path: Path) -> None
     assert machine.calls[-1][0] == str(machine.clone), "pytest finds its configuration from the clone"
 
 
-INTEGRATIONS = ["tests/slurm", "tests/viewer", "tests/test_readme.py"]
+INTEGRATIONS = ["tests/slurm", "tests/viewer", "tests/studies", "tests/test_readme.py"]
 SHARED_OUT = ["-n", "auto", "--maxprocesses", "8", "--dist", "loadfile"]
 
 

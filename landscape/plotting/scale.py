@@ -137,7 +137,7 @@ def shared_scale(drawn: Sequence[np.ndarray], log: bool = False, clip: float | N
         high = min(high, clip)
     if max(-low, high) > _LARGEST or (log and low + offset < _SMALLEST):
         raise InputError(f"values from {low:.3g} to {high:.3g} are more than a figure can scale; pass a clip below {_LARGEST:g}")
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), _SMALLEST):  # below that a step between levels is 0
         low, high = _widened(low, high, log and low > 0)
     return Scale(low, high, log, clip, offset)
 
@@ -152,7 +152,8 @@ def _check_offset(offset: float, log: bool) -> None:
 def _widened(low: float, high: float, log: bool) -> tuple[float, float]:
     if log:
         return low / 1.2, high * 1.2
-    room = 0.05 * max(abs(low), abs(high)) or 0.5
+    size = max(abs(low), abs(high))
+    room = 0.05 * size if size > _SMALLEST else 0.5
     return low - room, high + room
 
 

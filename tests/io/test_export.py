@@ -356,7 +356,7 @@ def test_heights_are_of_meshes_only(tmp_path: Path, options: dict[str, Any]) -> 
     ("options", "message"),
     [
         ({"clip": float("nan")}, "finite"),
-        ({"clip": -1.0, "log": True}, "above zero"),
+        ({"clip": -1.0, "log": True}, "above 0"),
         ({"log": True}, "no finite value above zero"),
     ],
 )

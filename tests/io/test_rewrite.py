@@ -391,7 +391,7 @@ def test_a_sweep_is_resumed_through_a_link(tmp_path: Path) -> None:
         ("self.h5", "a link that goes round in a loop"),
         ("astray/s.h5", "the folder astray is not a folder"),
         ("a\0b.h5", "zero byte"),
-        (7, "no path"),
+        (7, "not a path"),
     ],
 )
 def test_a_name_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any, says: str) -> None:

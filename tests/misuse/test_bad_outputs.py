@@ -63,7 +63,6 @@ EVERY_WRITER = {
     **WRITERS,
     "merge": ("merge line.h5 -o {}", ".h5"),
     "animate": ("animate plane.h5 -o {}", ".gif"),
-    "bench": ("bench small_problems:net a.pt -o {}", ".json"),
 }
 
 
@@ -95,7 +94,7 @@ def test_folder_that_is_none(refuse):
     refuse("train digits-mlp-1x4 --epochs 1 --out dangling", "dangling", "cannot be created", "gone")
 
 
-@pytest.mark.parametrize("writer", [name for name in EVERY_WRITER if name not in ("bench",)])
+@pytest.mark.parametrize("writer", EVERY_WRITER)
 def test_link_to_a_file_is_written_through(here, run, writer):
     words, extension = EVERY_WRITER[writer]
     Path("far").mkdir()

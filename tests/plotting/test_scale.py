@@ -115,3 +115,11 @@ def test_an_offset_makes_room_for_zero_and_is_undone_exactly_enough() -> None:
 def test_an_offset_that_is_none_is_refused(offset: float, log: bool, words: str) -> None:
     with pytest.raises(InputError, match=words):
         shared_scale([np.array([1.0, 2.0])], log=log, offset=offset)
+
+
+@pytest.mark.parametrize("values", [[0.0, 5e-324, 2e-323], [0.0, 1e-310], [3e-320, 3e-320]])
+def test_values_too_small_to_tell_apart_are_a_flat_plane(values: list[float]) -> None:
+    """Their differences have no power of ten of their own: 10^-324 is 0."""
+    scale = shared_scale([np.array(values)], False, None)
+    assert scale.low < min(values) <= max(values) < scale.high
+    assert contour_levels(scale).size >= 6

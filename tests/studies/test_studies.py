@@ -29,6 +29,7 @@ def test_a_study_has_help_with_an_example() -> None:
     assert "scripts/studies/image-to-image --small" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.integration
 def test_every_study_bears_its_claims_out(tmp_path: Path) -> None:
     """All of them in a setting of seconds, over the three seeds the claims were made for."""
     words = [sys.executable, FOLDER / "all.py", "--tiny", "--quiet", "--out", tmp_path / "studies"]

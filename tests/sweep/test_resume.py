@@ -64,7 +64,7 @@ def test_what_is_measured_is_not_measured_again_whatever_its_value(tmp_path: Pat
         assert np.array_equal(file["values/train_loss"][()], expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("n", [1, 6, 22, 24, 27, 33])
+@pytest.mark.parametrize("n", [1, 6, 21, 23, 26, 32])
 def test_an_interrupted_run_goes_on_where_it_stood(tmp_path: Path, n: int) -> None:
     whole = plane(coordinates(odd)[0], None, (0, 3, 4), (0, 2, 3), check="warn").values["train_loss"]
     problem, follow = coordinates(odd)
@@ -72,12 +72,12 @@ def test_an_interrupted_run_goes_on_where_it_stood(tmp_path: Path, n: int) -> No
     with pytest.raises(KeyboardInterrupt):
         plane(problem, tmp_path / "s.h5", (0, 3, 4), (0, 2, 3), check="warn")
     if not (tmp_path / "s.h5").exists():  # interrupted before trials and self-check were through
-        assert n < 22
+        assert n < 21
         return
     partial = landscape.read(tmp_path / "s.h5")
     done = partial.done["train_loss"]
     assert 0 < done.sum() <= 12
-    assert partial.complete == (n == 33)  # in the self-check after the last point
+    assert partial.complete == (n == 32)  # in the self-check after the last point
     assert np.array_equal(partial.values["train_loss"][done], whole[done], equal_nan=True)
     assert np.isnan(partial.values["train_loss"][~done]).all()
     again = plane(problem, tmp_path / "s.h5", (0, 3, 4), (0, 2, 3), check="warn")
