@@ -229,7 +229,7 @@ FAULTS = (
     Fault("T28: a loader that ends early counts as whole", "problem/data.py", "n_batches < len(loader)", "False", "tests/misuse/test_users_code.py"),
     Fault("C12: a loss of None is a loss", "problem/losses.py", "for part in (sums,) if weights is None else (sums, weights):", "for part in [part for part in (sums, weights) if part is not None]:", "tests/misuse/test_bad_problems.py"),
     Fault("T26: a file is read before its lock is taken", "sweep/run.py", "executor.on_root(lambda: held.enter_context(_reserved(options, progress.note)))", "pass", "tests/io/test_lock.py::test_two_in_one_process_are_told_so"),
-    Fault("T26: a merge takes no lock", "sweep/merge_files.py", "held.enter_context(io.writing(check_target(to, overwrite), progress.note))", "check_target(to, overwrite)", "tests/io/test_lock.py::test_a_second_writer_is_refused_before_anything_is_read"),
+    Fault("T26: a merge takes no lock", "sweep/merge_files.py", "held.enter_context(io.lock_for_writing(check_target(to, overwrite), progress.note))", "check_target(to, overwrite)", "tests/io/test_lock.py::test_a_second_writer_is_refused_before_anything_is_read"),
     Fault("C7: a sweep keeps plain readers out", "io/file_writer.py", 'h5py.File(self._place, "r+", locking=False)', 'h5py.File(self._place, "r+")', "tests/io/test_lock.py"),
     Fault("T26: a forked child keeps the lock of its parent", "io/lock.py", "    os.register_at_fork(after_in_child=_forget)", "    pass", "tests/io/test_lock.py::test_a_forked_child_does_not_outlive_its_parent_with_the_lock"),
     Fault("T26: a lock that its holder removed counts", "io/lock.py", "if _is_at(descriptor, lock):", "if True:", "tests/io/test_lock.py::test_a_lock_removed_while_one_waits_for_it_is_taken_anew"),

@@ -48,7 +48,7 @@ class Sample:
         """The name of the split."""
         return self.examples.split
 
-    def described(self) -> dict[str, object]:
+    def to_attributes(self) -> dict[str, object]:
         """What the file stores of it."""
         return {"sha256": self.sha256, "size": self.population, "used": self.size, "order": self.order}
 

@@ -10,7 +10,7 @@ from landscape.io.directions import read_directions
 from landscape.io.export import export
 from landscape.io.file_writer import DisplacedError, FileWriter
 from landscape.io.importing import any_directions, import_surface
-from landscape.io.lock import check_free, check_untouched, writing
+from landscape.io.lock import check_free, check_untouched, lock_for_writing
 from landscape.io.reading import read
 from landscape.io.writing import FORMAT, FORMAT_VERSION, write
 
@@ -24,9 +24,9 @@ __all__ = [
     "check_untouched",
     "export",
     "import_surface",
+    "lock_for_writing",
     "read",
     "read_directions",
     "tomgoldstein",
     "write",
-    "writing",
 ]

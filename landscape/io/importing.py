@@ -11,7 +11,7 @@ from typing import Any
 from landscape.core.surface import Number, Surface
 from landscape.io import tomgoldstein
 from landscape.io.directions import read_directions
-from landscape.io.lock import writing
+from landscape.io.lock import lock_for_writing
 from landscape.io.safe_hdf5 import open_checked
 from landscape.io.writing import write
 
@@ -48,7 +48,7 @@ def import_surface(
     Raises:
         InputError: when it cannot be read, or the file not be written.
     """
-    with writing(path):
+    with lock_for_writing(path):
         surface = tomgoldstein.read_surface(source, directions)
         surface = replace(surface, attributes={"problem": Path(source).stem, **surface.attributes}, runs=({"command": command},))
         surface = replace(surface, numbers=measure(surface))

@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_free", "check_untouched", "let_go", "shared", "writing"]
+__all__ = ["check_free", "check_untouched", "let_go", "lock_for_writing", "shared"]
 
 _LONGEST_NAME = 200  # bytes of a file's name that its lock file repeats; a folder takes 255
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -42,7 +42,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+def lock_for_writing(path: str | os.PathLike[str], note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Keep a surface file to this process: nobody else of this package writes it inside, and readers are not in the way.
 
     The lock is flock's on `.<name>.lock` in the file's folder, which says who holds it. It ends with its process, so that what a
@@ -78,7 +78,7 @@ def check_free(path: str | os.PathLike[str]) -> None:
         InputError: when another process is writing it.
     """
     if os.path.lexists(_lock_file(Path(os.path.realpath(path)))):
-        with writing(path):
+        with lock_for_writing(path):
             pass
 
 

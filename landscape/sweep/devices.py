@@ -13,7 +13,7 @@ import torch
 from landscape.errors import InputError, did_you_mean
 from landscape.parallel import Executor, usable_cores
 
-__all__ = ["Placement", "choose_device", "choose_threads", "described", "n_sharing"]
+__all__ = ["Placement", "choose_device", "choose_threads", "describe_places", "n_sharing"]
 
 _MOST_HOSTS = 8  # hosts named one by one
 
@@ -49,11 +49,11 @@ def n_sharing(mine: Placement, places: Sequence[Placement]) -> int:
     return sum((place.host, place.hardware) == (mine.host, mine.hardware) for place in places)
 
 
-def described(places: Sequence[Placement]) -> str:
+def describe_places(places: Sequence[Placement]) -> str:
     """Where the ranks of a job compute, as one line: hosts, ranks, devices, threads.
 
     >>> place = Placement("node1", "cpu", "cpu", "", 2)
-    >>> described([place, place])
+    >>> describe_places([place, place])
     '2 ranks on node1: cpu, 2 threads each'
     """
     hosts: dict[str, list[Placement]] = {}

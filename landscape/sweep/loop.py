@@ -88,7 +88,7 @@ class Sweep:
             context.samples,
             context.objective.fractions,
             attributes=describe_subject(plan, engine, check.needs_batch_size, self._options.basin_level),
-            data={sample.split: sample.described() for sample in context.samples},
+            data={sample.split: sample.to_attributes() for sample in context.samples},
             points=tuple(check.points),
             checks=check.attributes,
             runs=(now,),
@@ -257,12 +257,12 @@ class Sweep:
         run = {
             "left": n_left,
             "check_seconds": self._check.spent if self._check else 0.0,
-            **(rank_stats.described(ranks) if ranks else {}),
+            **(rank_stats.to_attributes(ranks) if ranks else {}),
         }
         checks = {
             **(self._check.attributes if self._check else {}),
-            **self._audit.described(),
-            **self._tolerance.described(),
+            **self._audit.to_attributes(),
+            **self._tolerance.to_attributes(),
         }
         return self._writer.finish(run, checks, interrupted=not ranks)
 

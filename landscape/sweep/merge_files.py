@@ -55,7 +55,7 @@ def merge(
         raise InputError("no input files given: name the parts to merge")
     with Progress(quiet) as progress, ExitStack() as held:
         if to is not None:  # before the parts are read, for one of them may be what is replaced
-            held.enter_context(io.writing(check_target(to, overwrite), progress.note))
+            held.enter_context(io.lock_for_writing(check_target(to, overwrite), progress.note))
         parts = [(os.fspath(file), io.read(file)) for file in files]
         parts.sort(key=lambda part: -part[1].grid.n_points)  # stable: the first of the largest gives the axes
         fractions = {key for _, part in parts for key in part.low}

@@ -119,12 +119,12 @@ def plan_line(
             raise InputError("several seeds draw random directions; a line between two checkpoints has one direction")
         goal = BasePoint.stored(problem, end, names[1]).origin
         directions, bn, attributes = _differences(problem, geometry, [base.origin, goal], False, {"x": values})
-        along = Axis("x", values, directions[0].described())
+        along = Axis("x", values, directions[0].to_attributes())
         return _plan(problem, base, "line", (along,), directions, bn, geometry.seed, [goal], attributes)
     base, directions, bn, attributes = _spanning(base, geometry, {"x": values}, seeds)
-    axes: tuple[Axis, ...] = (Axis("x", values, directions[0].described()),)
+    axes: tuple[Axis, ...] = (Axis("x", values, directions[0].to_attributes()),)
     if seeds is not None:
-        first = directions[0].described()
+        first = directions[0].to_attributes()
         shared = {
             "label": f"random directions, {first['normalize']}-normalized",
             "source": "random",
@@ -178,7 +178,7 @@ def plan_surface(
             )
         )
         raise InputError(f"the two directions are parallel and span no plane; {why}")
-    axes = tuple(Axis(name, v, d.described()) for (name, v), d in zip(values.items(), directions, strict=True))
+    axes = tuple(Axis(name, v, d.to_attributes()) for (name, v), d in zip(values.items(), directions, strict=True))
     return _plan(problem, base, "surface", axes, directions, bn, geometry.seed, goals, attributes)
 
 

@@ -71,7 +71,7 @@ class Audit:
                     f"({relative:.2g} apart, relative; {self._allowed:g} allowed): --precision {better}, with --overwrite"
                 )
 
-    def described(self) -> dict[str, Any]:
+    def to_attributes(self) -> dict[str, Any]:
         """What the file stores among its checks; nothing for an exact run."""
         if not self.points:
             return {}
@@ -86,7 +86,7 @@ class Audit:
 
     def summary(self) -> str:
         """The result in one line; empty for an exact run."""
-        found = self.described()
+        found = self.to_attributes()
         if not found:
             return ""
         return (

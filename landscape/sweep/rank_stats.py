@@ -9,7 +9,7 @@ from typing import Any
 
 from landscape.progress import duration
 
-__all__ = ["RankStats", "described", "summary", "table"]
+__all__ = ["RankStats", "summary", "table", "to_attributes"]
 
 _GIGABYTE = 2**30
 _MOST_STORED = 1000  # ranks told one by one in the file
@@ -41,7 +41,7 @@ class RankStats:
         return RankStats(**{**sums, "peak_bytes": max(self.peak_bytes, other.peak_bytes)})
 
 
-def described(ranks: Sequence[RankStats]) -> dict[str, Any]:
+def to_attributes(ranks: Sequence[RankStats]) -> dict[str, Any]:
     """The attributes of a run: rates over all ranks, shares of their time, and the most memory one of them used, in bytes.
 
     Of several ranks also the parallel efficiency, which is the share of all ranks' time spent inside points, and what each did.
@@ -75,7 +75,7 @@ def described(ranks: Sequence[RankStats]) -> dict[str, Any]:
 
 def summary(ranks: Sequence[RankStats]) -> str:
     """The same for people, in one line; empty where nothing was measured."""
-    found = described(ranks)
+    found = to_attributes(ranks)
     if not found:
         return ""
     shares = ", ".join(f"{name} {found[f'share_{name}']:.1%}" for name in ("model", "moving", "metrics", "overhead"))
@@ -88,7 +88,7 @@ def summary(ranks: Sequence[RankStats]) -> str:
 
 def table(ranks: Sequence[RankStats]) -> str:
     """What each rank did, a line each, or the least, the middle and the most of many; empty for one process."""
-    found = described(ranks)
+    found = to_attributes(ranks)
     if len(ranks) == 1 or not found:
         return ""
     names = ("n_points", "busy", "waiting", "idle")

@@ -119,7 +119,7 @@ def _reserved(options: Options, note: Callable[[str], None]) -> Iterator[None]:
         return
     from landscape import io  # here, so that surfaces in memory need no h5py
 
-    with io.writing(check_target(options.to), note):
+    with io.lock_for_writing(check_target(options.to), note):
         yield
 
 

@@ -57,7 +57,7 @@ def prepare(plan: Plan, options: Options, executor: Executor, old: Surface | Non
     mine = Placement.of(device)
     places = executor.gather(mine)
     if executor.n_ranks > 1:
-        progress.note(devices.described(places))
+        progress.note(devices.describe_places(places))
     memory = executor.on_all_ranks(lambda: bytes_of(options.memory, free_bytes(device))) / n_sharing(mine, places)
     trial = _Trial(plan, samples, calibration, progress)
     settled = executor.on_root(lambda: _choose_engine(trial, options, device, memory, old))

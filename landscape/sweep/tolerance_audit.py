@@ -162,7 +162,7 @@ class ToleranceAudit:
         known = [index for index in self._carried or () if index in self._truth and split in self._early.get(index, {})]
         return [self._score(index, split) for index in known]
 
-    def described(self) -> dict[str, Any]:
+    def to_attributes(self) -> dict[str, Any]:
         """What the file stores among its checks; nothing where nothing was audited."""
         found = dict(self._kept)
         for split, first in self.first_looks.items():

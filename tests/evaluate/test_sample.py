@@ -22,13 +22,13 @@ def test_all_of_them_in_order() -> None:
     for wanted in (None, "all", N, N + 5, f"first:{N}", "first:1000"):
         sample = choose(EXAMPLES, wanted, seed=0, shuffled=False)
         assert chosen(sample) == list(range(N))
-        assert sample.described() == {"sha256": EXAMPLES.sha256, "size": N, "used": N, "order": "all"}
+        assert sample.to_attributes() == {"sha256": EXAMPLES.sha256, "size": N, "used": N, "order": "all"}
 
 
 def test_the_first_ones() -> None:
     sample = choose(EXAMPLES, "first:7", seed=3, shuffled=False)
     assert chosen(sample) == list(range(7))
-    assert sample.described() == {"sha256": EXAMPLES.sha256, "size": N, "used": 7, "order": "first:7"}
+    assert sample.to_attributes() == {"sha256": EXAMPLES.sha256, "size": N, "used": 7, "order": "first:7"}
 
 
 def test_a_random_sample_is_without_replacement_in_order_and_the_seeds_own() -> None:
@@ -36,7 +36,7 @@ def test_a_random_sample_is_without_replacement_in_order_and_the_seeds_own() -> 
     indices = chosen(sample)
     assert len(set(indices)) == 30
     assert indices == sorted(indices)
-    assert sample.described() == {"sha256": EXAMPLES.sha256, "size": N, "used": 30, "order": "random:30 seed 1"}
+    assert sample.to_attributes() == {"sha256": EXAMPLES.sha256, "size": N, "used": 30, "order": "random:30 seed 1"}
     assert chosen(choose(EXAMPLES, "30", seed=1, shuffled=False)) == indices
     assert chosen(choose(EXAMPLES, 30, seed=2, shuffled=False)) != indices
     assert chosen(choose(Examples.read("test", torch.arange(N)), 30, seed=1, shuffled=False)) != indices

@@ -74,7 +74,7 @@ def holder() -> Iterator[Callable[..., int]]:
         if process == 0:
             os.close(end)  # so that all below end with the test at the latest
             try:
-                with io.writing(path):
+                with io.lock_for_writing(path):
                     if forks and os.fork() == 0:
                         os.read(over, 1)
                         os._exit(0)
@@ -195,7 +195,7 @@ def test_nothing_is_left_of_it_however_the_run_ends(tmp_path: Path, error: BaseE
         plane(tmp_path / "s.h5", fragile)
     assert ".s.h5.lock" in seen[0]
     assert names(tmp_path) in (["s.h5"], [])
-    with io.writing(tmp_path / "s.h5"):
+    with io.lock_for_writing(tmp_path / "s.h5"):
         pass
 
 
@@ -213,17 +213,17 @@ def test_a_killed_process_blocks_nobody(tmp_path: Path, holder: Any, name: str) 
 def test_a_forked_child_does_not_outlive_its_parent_with_the_lock(tmp_path: Path, holder: Any) -> None:
     """A data loader's worker goes on for a while after its parent was killed."""
     kill(holder(tmp_path / "s.h5", forks=True))
-    with io.writing(tmp_path / "s.h5"):
+    with io.lock_for_writing(tmp_path / "s.h5"):
         pass
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_that_leaves_takes_nothing_away(tmp_path: Path) -> None:
-    with io.writing(tmp_path / "s.h5"):
+    with io.lock_for_writing(tmp_path / "s.h5"):
         worker = os.fork()
         if worker == 0:
             try:
-                with pytest.raises(RuntimeError), io.writing(tmp_path / "another.h5"):
+                with pytest.raises(RuntimeError), io.lock_for_writing(tmp_path / "another.h5"):
                     raise RuntimeError
             finally:
                 os._exit(0)
@@ -244,7 +244,7 @@ def test_a_lock_removed_while_one_waits_for_it_is_taken_anew(tmp_path: Path, mon
         flock(descriptor, how)
 
     monkeypatch.setattr(lock.fcntl, "flock", slow)
-    with io.writing(tmp_path / "s.h5"):
+    with io.lock_for_writing(tmp_path / "s.h5"):
         assert names(tmp_path) == [".s.h5.lock"]
         with pytest.raises(InputError, match="this very process"):
             io.check_free(tmp_path / "s.h5")

@@ -10,7 +10,7 @@ import torch
 
 from landscape.errors import InputError
 from landscape.sweep import devices
-from landscape.sweep.devices import Placement, choose_device, choose_threads, described, n_sharing
+from landscape.sweep.devices import Placement, choose_device, choose_threads, describe_places, n_sharing
 
 
 def cpu(host: str = "node1", threads: int = 2) -> Placement:
@@ -52,11 +52,11 @@ def executor(cores: float = 4.0, others: tuple[int, ...] = (), local_rank: int =
     ],
 )
 def test_where_the_ranks_compute_in_one_line(places: list[Placement], text: str) -> None:
-    assert described(places) == text
+    assert describe_places(places) == text
 
 
 def test_many_hosts_are_not_named_one_by_one() -> None:
-    text = described([cpu(f"node{k}") for k in range(500)])
+    text = describe_places([cpu(f"node{k}") for k in range(500)])
     assert text == f"500 ranks on 500 hosts ({', '.join(f'node{k}' for k in range(8))}, …): cpu, 2 threads each"
 
 

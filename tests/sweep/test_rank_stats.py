@@ -12,7 +12,7 @@ from cases import perceptron
 
 import landscape
 from landscape import io
-from landscape.sweep.rank_stats import RankStats, described, summary, table
+from landscape.sweep.rank_stats import RankStats, summary, table, to_attributes
 
 QUIET = {"quiet": True, "threads": 1, "device": "cpu"}
 # Two ranks for 10 s: the first spent 8 s in points and 1 s waiting, the second 6 s and 3 s; both were idle for the last second.
@@ -25,7 +25,7 @@ SECOND = RankStats(
 
 
 def test_rates_are_of_all_ranks_and_shares_of_all_their_time() -> None:
-    found = described([FIRST, SECOND])
+    found = to_attributes([FIRST, SECOND])
     assert found["points_per_second"] == 70 / 10  # until the last one was through
     assert found["examples_per_second"] == 700 / 10
     assert found["share_model"] == 9 / 20
@@ -44,19 +44,19 @@ def test_rates_are_of_all_ranks_and_shares_of_all_their_time() -> None:
 
 
 def test_one_process_has_no_efficiency_and_no_table() -> None:
-    assert not {"parallel_efficiency", "rank_points", "share_idle"} & set(described([FIRST]))
+    assert not {"parallel_efficiency", "rank_points", "share_idle"} & set(to_attributes([FIRST]))
     assert table([FIRST]) == ""
     assert "40 points in 10 s: 4 points/s, 40 examples/s" in summary([FIRST])
 
 
 @pytest.mark.parametrize("ranks", [[RankStats()], [RankStats(), RankStats()], [replace(FIRST, n_points=0)] * 2])
 def test_where_nothing_was_measured_nothing_is_said(ranks: list[RankStats]) -> None:
-    assert (described(ranks), summary(ranks), table(ranks)) == ({}, "", "")
+    assert (to_attributes(ranks), summary(ranks), table(ranks)) == ({}, "", "")
 
 
 def test_a_rank_that_measured_nothing_is_told_of_too() -> None:
     idle = RankStats(wall=10.0, idle=9.0, waiting=1.0)
-    assert described([FIRST, idle])["parallel_efficiency"] == 8 / 20
+    assert to_attributes([FIRST, idle])["parallel_efficiency"] == 8 / 20
     assert table([FIRST, idle]).splitlines()[2].split() == ["1", "0", "0.0", "s", "1.0", "s", "9.0", "s"]
 
 
@@ -83,11 +83,11 @@ def test_the_file_keeps_what_each_rank_did_and_gives_it_back(tmp_path: Path) -> 
     surface = landscape.line(perceptron(), x=(0, 1, 3), **QUIET)
     for n in (2, 1000):
         ranks = [replace(FIRST, n_points=k) for k in range(n)]
-        run: dict[str, Any] = {**surface.runs[-1], **described(ranks)}
+        run: dict[str, Any] = {**surface.runs[-1], **to_attributes(ranks)}
         io.write(replace(surface, runs=(run,)), tmp_path / "s.h5")
         again = landscape.read(tmp_path / "s.h5").runs[-1]
         for name in ("rank_points", "rank_busy", "rank_waiting", "rank_idle"):
             assert again[name] == run[name]
         assert again["parallel_efficiency"] == run["parallel_efficiency"]
-    assert "rank_points" not in described([FIRST] * 1001)  # a file is no place for more
-    assert math.isclose(described([FIRST] * 1001)["parallel_efficiency"], 0.8)
+    assert "rank_points" not in to_attributes([FIRST] * 1001)  # a file is no place for more
+    assert math.isclose(to_attributes([FIRST] * 1001)["parallel_efficiency"], 0.8)

@@ -35,7 +35,7 @@ class Direction:
         """The digest of all it moves."""
         return digest({**self.parameters, **self.buffers})
 
-    def described(self) -> dict[str, Any]:
+    def to_attributes(self) -> dict[str, Any]:
         """The attributes with the direction's own length and digest, as an axis stores them."""
         return {**self.attributes, "norm": self.norm, "sha256": self.sha256}
 
