@@ -174,6 +174,8 @@ class _GifWriter(PillowWriter):
     def finish(self) -> None:
         """Write all frames at once."""
         frames: list[Any] = [frame.convert("RGB") for frame in self._frames]  # type: ignore[attr-defined]
+        if not frames:
+            return  # something else went wrong before the first, and is to be told
         # The palette is taken from frames around the turn, put beneath each other: one of the first alone would lack colours.
         some = frames[:: max(1, len(frames) // 6)]
         strip = some[0].resize((some[0].width, some[0].height * len(some)))

@@ -211,3 +211,13 @@ def test_the_command_writes_what_it_was_asked_for(
     assert outcome.code == 2
     assert "camera" in outcome.err
     assert "33,-58" in outcome.err
+
+
+def test_what_goes_wrong_before_the_first_frame_is_told(plane: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(axes: Any, renderer: Any) -> None:
+        raise ValueError("no such colour")
+
+    monkeypatch.setattr(Axes3D, "draw", failing)
+    with pytest.raises(ValueError, match="no such colour"):
+        animate(bowl(plane), tmp_path / "turn.gif", style="paper", n_frames=3)
+    assert not list(tmp_path.iterdir())
