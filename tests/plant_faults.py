@@ -131,7 +131,7 @@ FAULTS = (
     Fault("small steps are taken in bf16", "evaluate/engine.py", "return _ROUNDINGS * _ROUNDING", "return 1e-9 * _ROUNDING", "tests/evaluate/test_paths.py::test_steps_bfloat16_would_swallow_are_taken_in_fp32"),
     Fault("fp32 is computed in TF32", "evaluate/model_copy.py", '"high" if precision == "tf32" else "highest"', '"high"', "tests/evaluate/test_paths.py::test_the_settings_of_torch_come_back"),
     Fault("ragged batches are compiled too", "evaluate/model_copy.py", "whole = _batch_size(positional, named) == engine.batch_size", "whole = True", "tests/evaluate/test_paths.py::test_whole_batches_are_compiled_once_and_a_ragged_one_is_not"),
-    Fault("torch gives up compiling the ninth model of a class", "evaluate/compilation.py", "torch._dynamo.config.patch(**_NO_LIMIT)", "torch._dynamo.config.patch({})", "tests/evaluate/test_compilation.py"),
+    Fault("torch gives up compiling the ninth model of a class", "evaluate/compilation.py", "torch._dynamo.config.patch(**_without_limit())", "torch._dynamo.config.patch({})", "tests/evaluate/test_compilation.py"),
     Fault("a user's compilations use up ours", "evaluate/compilation.py", "torch.compile(forward,", "torch.compile(plain,", "tests/evaluate/test_compilation.py"),
     Fault("activations in tuples are overlooked", "evaluate/model_copy.py", "isinstance(output, tuple | list)", "isinstance(output, list)", "tests/evaluate/test_model_copy.py"),
     Fault("the owner of a loss is copied", "problem/losses.py", "        moved = copy.copy(self)", "        moved = copy.deepcopy(self)", "tests/problem/test_losses.py::test_what_is_no_module_is_called_as_it_is"),

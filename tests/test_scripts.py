@@ -287,3 +287,14 @@ def test_each_python_has_one_pin_for_each_requirement(python: str) -> None:
         version = pinned[requirement.name.lower()][0]
         assert version.startswith("==")
         assert requirement.specifier.contains(version[2:]), f"{requirement} leaves out the pin {version}"
+
+
+def test_the_floor_is_that_of_the_requirements() -> None:
+    """floor.txt is what the lower bounds were run with."""
+    lines = (ROOT / "scripts" / "constraints" / "floor.txt").read_text("utf-8").splitlines()
+    floor = {pin.name: str(pin.specifier) for pin in (Requirement(line) for line in lines if not line.startswith("#"))}
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    for requirement in map(Requirement, wanted):
+        (bound,) = requirement.specifier
+        assert floor[requirement.name].startswith(f"=={bound.version}"), requirement
+    assert len(floor) == len(wanted)

@@ -13,7 +13,12 @@ from landscape.errors import RunError
 __all__ = ["compiled"]
 
 # Torch compiles a piece of code for 8 different models or shapes, and computes any further one as it is written, without an error.
-_NO_LIMIT: dict[str, Any] = {"recompile_limit": 2**31, "accumulated_recompile_limit": 2**31, "fail_on_recompile_limit_hit": True}
+# The limits by their names since torch 2.7, and before.
+_NO_LIMIT: dict[tuple[str, str], Any] = {
+    ("recompile_limit", "cache_size_limit"): 2**31,
+    ("accumulated_recompile_limit", "accumulated_cache_size_limit"): 2**31,
+    ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit"): True,
+}
 
 
 _COMPILED: set[tuple[Hashable, ...]] = set()  # the kinds of models and inputs that were compiled in this process
@@ -45,7 +50,7 @@ def compiled(model: nn.Module, device: torch.device) -> Callable[..., Any]:
         if arithmetic in ready:
             return fast(*positional, **named)
         before = _n_graphs()
-        with torch._dynamo.config.patch(**_NO_LIMIT):
+        with torch._dynamo.config.patch(**_without_limit()):
             outputs = fast(*positional, **named)
         kind = (_structure(model), _shapes((positional, named)), arithmetic)
         if not ready and _n_graphs() == before and kind not in _COMPILED:
@@ -83,3 +88,8 @@ def _shapes(inputs: Any) -> Hashable:
     if isinstance(inputs, list | tuple):
         return tuple(_shapes(value) for value in inputs)
     return str(type(inputs))
+
+
+def _without_limit() -> dict[str, Any]:
+    known = torch._dynamo.config
+    return {new if hasattr(known, new) else old: value for (new, old), value in _NO_LIMIT.items()}

@@ -18,7 +18,8 @@ from landscape.core.subspace import Subspace
 from landscape.errors import RunError
 from landscape.evaluate import Engine, Objective, choose
 
-LIMIT = torch._dynamo.config.recompile_limit  # torch's own, 8: then it gives up
+NAME = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"  # before torch 2.7
+LIMIT = getattr(torch._dynamo.config, NAME)  # torch's own, 8: then it gives up
 N_MODELS = LIMIT + 2
 
 
@@ -79,7 +80,7 @@ def test_every_model_of_a_class_is_compiled(compiler: Compiler, in_parts: bool) 
         assert compiler.n_runs - before == (6 if in_parts else 3)  # 29 examples are three batches of 8, and 5 that are not compiled
         assert value == pytest.approx(objective(width, in_parts, "eager")((0.5,)).estimates["train_loss"].value, rel=1e-6)
     assert compiler.n_graphs == N_MODELS * (2 if in_parts else 1)
-    assert torch._dynamo.config.recompile_limit == LIMIT
+    assert getattr(torch._dynamo.config, NAME) == LIMIT
 
 
 def test_batches_of_many_sizes_are_compiled(compiler: Compiler) -> None:
