@@ -402,7 +402,7 @@ def test_a_job_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
     """As a laptop's lid, or a scheduler that suspends jobs; the silence of all is nobody's."""
     program = f"""
 {SOME}
-coordinator._SILENCE, coordinator._PAUSED = 2.0, 1.5
+coordinator._SILENCE, coordinator._PAUSED, coordinator._SLOWER = 2.0, 1.5, 0.0  # an item that was stopped counts as slow
 items = list(range(60))
 go()
 """
