@@ -50,15 +50,23 @@ def describe_policies(surfaces: Sequence[Surface], names: Sequence[str]) -> str:
 
     >>> frozen, other = (Surface("line", (), {}, {}, {}, attributes={"bn": bn}) for bn in ("frozen", "recalibrated"))
     >>> describe_policies([frozen, other, frozen], ["a", "b", "c"])
-    'running statistics differ, compare with care: frozen in a, c; recalibrated in b'
+    'running statistics, where there are any, differ, compare with care: frozen in a, c; recalibrated in b'
+
+    Files of 0.1.0 do not say whether their models keep any, which is why the words leave it open there.
     """
     policies: dict[str, list[str]] = {}
+    known = True
     for surface, name in zip(surfaces, names, strict=True):
         bn, layers = surface.attributes.get("bn"), surface.attributes.get("bn_layers")
+        known &= not bn or layers is not None
         if bn and layers != 0 and name not in policies.setdefault(str(bn), []):
             policies[str(bn)].append(name)
     told = "; ".join(bn if holders == [bn] else f"{bn} in {', '.join(holders)}" for bn, holders in policies.items())
-    return f"running statistics differ, compare with care: {told}" if len(policies) > 1 else ""
+    return (
+        f"running statistics{'' if known else ', where there are any,'} differ, compare with care: {told}"
+        if len(policies) > 1
+        else ""
+    )
 
 
 def describe_precision(surface: Surface) -> str:

@@ -115,11 +115,17 @@ def test_surfaces_with_other_policies_of_batch_norm_are_warned_of(plane: Make, l
         ]
         return figure(surfaces, kind=kind)
 
-    frozen, moved, none = {"bn": "frozen"}, {"bn": "interpolated", "bn_layers": 3}, {"bn": "interpolated", "bn_layers": 0}
+    frozen, moved, none = (
+        {"bn": "frozen", "bn_layers": 3},
+        {"bn": "interpolated", "bn_layers": 3},
+        {"bn": "interpolated", "bn_layers": 0},
+    )
     told = drawn(a=frozen, b=moved, c=frozen, d=none, e={})
     note = "running statistics differ, compare with care: frozen in a, c; interpolated in b"
     assert note in re.sub(r"[ \n]+", " ", told.get_supxlabel())
     assert note in told.caption
+    of_0_1_0 = drawn(a={"bn": "frozen"}, b=moved)  # it did not store whether a model keeps any
+    assert "running statistics, where there are any, differ, compare with care: frozen in a; interpolated in b" in of_0_1_0.caption
     for alike in (drawn(a=frozen, b=frozen), drawn(a=frozen, d=none), drawn(a=moved), drawn(a=frozen, e={})):
         assert "running statistics" not in alike.caption
 

@@ -107,8 +107,9 @@ def test_the_page_says_how_far_values_may_be_from_the_exact_ones() -> None:
 
 
 def test_the_page_warns_where_running_statistics_differ() -> None:
-    frozen, moved = changed(tilted("a"), attributes={"bn": "frozen"}), changed(tilted("b"), attributes={"bn": "recalibrated"})
-    other = changed(line([0, 1], [1, 2], "c"), attributes={"bn": "frozen"})
+    policies = [{"bn": bn, "bn_layers": 2} for bn in ("frozen", "recalibrated", "frozen")]
+    surfaces = (tilted("a"), tilted("b"), line([0, 1], [1, 2], "c"))
+    frozen, moved, other = (changed(surface, attributes=own) for surface, own in zip(surfaces, policies, strict=True))
     note = "Running statistics differ, compare with care: frozen in a, c; recalibrated in b."
     drawn = embedded([frozen, moved, other], names=["a", "b", "c"])
     assert [part["notes"]["train_loss"] for part in (*drawn["planes"], *drawn["lines"])] == [[note]] * 3
