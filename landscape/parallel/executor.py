@@ -177,7 +177,7 @@ class Executor(ABC):
         """As `on_all_ranks`, but a rank that lacks a file which the root can read is sent what the root made.
 
         Where every rank finds the files, every rank reads them: that is ten times as fast as sending them round (measured by
-        scripts/scaling), and asks nothing of the root. Only a rank that misses one is sent what the root made of it, if that can be sent.
+        scripts/benchmarks), and asks nothing of the root. Only a rank that misses one is sent what the root made of it, if that can be sent.
         """
         if self.n_ranks == 1:
             return function()

@@ -44,9 +44,7 @@ class PoolExecutor(SerialExecutor):
         self._n_workers = _n_workers(pool)
         self._pool = pool.get_executor() if hasattr(pool, "get_executor") else pool
         if not callable(getattr(self._pool, "submit", None)) and not callable(getattr(self._pool, "map", None)):
-            raise InputError(
-                f"executor= is a {type(pool).__name__}, which has neither submit nor map; give a ProcessPoolExecutor or the like"
-            )
+            raise InputError(f"executor= takes a pool with submit or map, such as a ProcessPoolExecutor, not {type(pool).__name__}")
         context = getattr(self._pool, "_mp_context", None) or getattr(
             self._pool, "_ctx", None
         )  # of concurrent.futures, multiprocessing
@@ -72,7 +70,7 @@ class PoolExecutor(SerialExecutor):
         if not isinstance(task.compute, Call) or task.compute.make is None:
             raise TypeError("a pool computes what a Call says, which can be sent")
         call, (digest, payload) = task.compute, self._packed(task.compute.make)
-        schedule, desk = Schedule(len(task.items), self._n_workers, task.seconds), _Desk(self._pool, payload)
+        schedule, dispatcher = Schedule(len(task.items), self._n_workers, task.seconds), _Dispatcher(self._pool, payload)
         shares: dict[str, Share] = {}
         began = tended = time.monotonic()
         try:
@@ -81,10 +79,10 @@ class PoolExecutor(SerialExecutor):
                 for slot in () if late else range(self._n_workers):
                     while numbers := schedule.hand_out(slot):
                         items = [task.items[number] for number in numbers]
-                        desk.put((slot, numbers), Request(digest, b"", call.method, call.arguments, items))
-                if not desk.n_open:
+                        dispatcher.put((slot, numbers), Request(digest, b"", call.method, call.arguments, items))
+                if not dispatcher.n_open:
                     break
-                found = desk.take()
+                found = dispatcher.take()
                 if time.monotonic() - tended > HEARTBEAT:
                     task.heartbeat()
                     tended = time.monotonic()
@@ -98,7 +96,7 @@ class PoolExecutor(SerialExecutor):
                 _add(shares.setdefault(reply.worker, Share()), reply)
                 yield task.so_far()
         finally:
-            desk.cancel()
+            dispatcher.cancel()
         for share in shares.values():
             share.waiting = max(0.0, time.monotonic() - began - share.busy)
         return list(shares.values()) or [Share()]
@@ -115,7 +113,7 @@ Handed = tuple[int, list[int]]  # whose slot, and the numbers of the items
 Sent = tuple[Handed, Request]
 
 
-class _Desk:
+class _Dispatcher:
     """Sends requests, and with some of them what makes the worker: as many at a time as processes said that they lack it."""
 
     def __init__(self, pool: Any, payload: bytes) -> None:
@@ -234,7 +232,7 @@ class _Mapped:
 
 
 def _n_workers(pool: Any) -> int:
-    """How many processes a pool has: of concurrent.futures and joblib, multiprocessing, mpi4py and Dask; else this host's cores."""
+    """How many processes a pool has: of concurrent.futures, multiprocessing, mpi4py and Dask; else this host's cores."""
     client = getattr(pool, "_client", pool)
     if callable(getattr(client, "nthreads", None)):
         return max(1, len(client.nthreads()))
