@@ -332,7 +332,7 @@ def test_what_cannot_be_used_is_refused() -> None:
         pytest.raises(InputError, match="spawn"),
     ):
         landscape.line(perceptron(), executor=forking, **QUIET)
-    with pytest.raises(InputError, match="takes a pool with submit or map, .* not str"):
+    with pytest.raises(InputError, match=r"takes a pool with submit or map, .* not str"):
         landscape.line(perceptron(), executor="two", **QUIET)
     with pytest.raises(TypeError, match="a Call"):
         PoolExecutor(Here()).run_task(Task([1], lambda item: item, lambda item, result: None))
