@@ -156,6 +156,7 @@ FAULTS = (
     Fault("done mask inverted", "sweep/resume.py", "missing = ~np.logical_and", "missing = np.logical_and", "tests/test_acceptance.py tests/sweep"),
     Fault("a measured NaN counts as missing", "sweep/resume.py", "missing = ~np.logical_and.reduce([surface.done[key] for key in keys])", "missing = np.logical_or.reduce([np.isnan(surface.values[key]) for key in keys])", "tests/test_acceptance.py tests/sweep"),
     Fault("another model's file is resumed", "sweep/resume.py", 'check("model (weights)", ', 'check("", 0, 0), (', "tests/sweep"),
+    Fault("faces are handed to matplotlib as a ragged list", "plotting/relief.py", "faces.corners()", "faces.polygons", "tests/plotting/test_relief.py::test_matplotlib_is_given_no_memory_to_fill"),
     Fault("old values shifted on a finer axis", "sweep/resume.py", "found.append(order[nearest])", "found.append(np.maximum(order[nearest] - 1, 0))", "tests/sweep/test_resume.py tests/sweep/test_parts.py"),
     Fault("last point of an axis left out", "core/grid.py", "np.linspace(float(start), float(stop), count)", "np.linspace(float(start), float(stop), count, endpoint=False)", "tests/test_grid.py"),
     Fault("points visited row by row", "core/grid.py", 'np.argsort(level, axis=None, kind="stable")', "range(level.size)", "tests/test_grid.py::test_the_origin_and_the_corners_come_first"),

@@ -139,7 +139,7 @@ def _draw_faces(axes: Axes3D, faces: ReliefMesh, scale: Scale) -> None:
     colours = colours * np.where(faces.cut, 1.0, 1 - _SHADE * (1 - faces.light))[:, None]
     # Edges of the faces' own colours close the seams. Tens of thousands of faces are pixels in every format.
     axes.add_collection3d(
-        Poly3DCollection(faces.polygons, facecolors=colours, edgecolors=colours, linewidths=0.3 * style_of(axes).line_scale, shade=False, zorder=2, gid="relief",
+        Poly3DCollection(faces.corners(), facecolors=colours, edgecolors=colours, linewidths=0.3 * style_of(axes).line_scale, shade=False, zorder=2, gid="relief",
                          rasterized=True)
     )  # fmt: skip
 

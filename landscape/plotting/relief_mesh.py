@@ -24,6 +24,19 @@ class ReliefMesh:
     cut: np.ndarray  # (n_faces,) bool: part of the flat top of a cut
     light: np.ndarray  # (n_faces,) from 0, turned away from the sun, to 1
 
+    def corners(self) -> np.ma.MaskedArray:
+        """All polygons in one array `(n_faces, most, 3)`, masked behind the last corner of those with fewer, which stands there too.
+
+        Of a ragged list matplotlib (3.11) makes such an array itself, on whatever lies in the memory it is given, and computes with
+        that: now and then it warns of an overflow.
+        """
+        most = max(map(len, self.polygons))
+        numbers = np.minimum(np.arange(most), np.array([[len(polygon) - 1] for polygon in self.polygons]))  # (n_faces, most)
+        starts = np.cumsum([0, *map(len, self.polygons[:-1])])
+        filled = np.concatenate(self.polygons)[starts[:, None] + numbers]
+        behind = np.arange(most) > numbers
+        return np.ma.MaskedArray(filled, np.broadcast_to(behind[..., None], filled.shape))
+
 
 def relief_mesh_of(x: np.ndarray, y: np.ndarray, values: np.ndarray, scale: Scale, sun: np.ndarray) -> ReliefMesh:
     """The faces between the points of a plane `(nx, ny)`, of which NaN are holes.

@@ -32,7 +32,8 @@ class Kept(Poly3DCollection):
 
     def __init__(self, verts: Any, **looks: Any) -> None:
         super().__init__(verts, **looks)
-        self.faces = [np.array(face) for face in verts]
+        self.given = verts
+        self.faces = [np.ma.compress_rows(np.ma.asarray(face)) for face in verts]  # without what is behind the last corner
         self.colours = np.array(looks["facecolors"])
 
 
@@ -107,6 +108,19 @@ def faces_with_colours(axes: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     found = collection(axes, "relief")
     assert found is not None
     return list(zip(found.faces, found.colours, strict=True))
+
+
+def test_matplotlib_is_given_no_memory_to_fill(plane: Plane) -> None:
+    """Of faces with 3, 4 and 5 corners it made an array with whatever lay behind the last one, and warned now and then of an overflow."""
+    surface = plane([0, 1, 2, 3], [0, 1, 2], lambda x, y: 10 * x + 3 * y)
+    found = collection(panels_of(relief(surface, clip=14.0))[0], "relief")
+    assert found is not None
+    assert {len(face) for face in found.faces} == {3, 4, 5}
+    given = found.given
+    assert given.shape == (len(found.faces), 5, 3)
+    for face, padded in zip(found.faces, given.data, strict=True):
+        assert np.array_equal(padded[: len(face)], face)
+        assert (padded[len(face) :] == face[-1]).all()
 
 
 def test_what_is_above_the_clip_is_a_flat_grey_top_cut_along_the_contour(plane: Plane) -> None:
